@@ -1,0 +1,35 @@
+"""Do image diffusion models leak their training pictures, and which defenses stop it?
+
+    data -> training -> sampling -> features -> attacks -> measures -> leaderboard
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+
+configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/training.smk"
+include: "rules/sampling.smk"
+include: "rules/features.smk"
+include: "rules/attacks.smk"
+include: "rules/measures.smk"
+include: "rules/leaderboard.smk"
+
+
+rule all:
+    """The leaderboard of every track, and one page over all of them."""
+    default_target: True
+    input:
+        expand("results/{track}/leaderboard.md", track=PLANS),
+        expand("results/{track}/measurements.csv", track=PLANS),
+        preview_files,
+        "results/leaderboard.html",
+
+
+onsuccess:
+    show(list(PLANS))

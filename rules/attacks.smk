@@ -1,0 +1,28 @@
+"""Attacks: what the attacker sees in, one score per audited image out.
+
+in    results/{track}/networks/**, results/{track}/subset/*
+out   results/{track}/scores/{attack}/{sees}/{target}/seed{seed}.parquet
+      target: a network where the attacker sees weights, a defense where it sees the predictor
+"""
+
+
+rule attack:
+    """Score every audited image: higher = more likely a member."""
+    input:
+        networks=lambda w: network_files(w, PLANS[w.track].queried(w.sees, w.target)),
+        images=rules.subset.output.images,
+        split=rules.subset.output.split,
+        code=code("attack"),
+    output:
+        scores="results/{track}/scores/{attack}/{sees}/{target}/seed{seed}.parquet",
+    log:
+        "results/logs/attack/{track}/{attack}/{sees}/{target}/seed{seed}.log",
+    conda:
+        "../envs/leakboard.yaml"
+    params:
+        spec=spec("attack"),
+    threads: 1
+    resources:
+        gpu=1,
+    script:
+        "../workflow/attack.py"

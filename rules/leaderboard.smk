@@ -1,0 +1,83 @@
+"""Leaderboard: all rows of a track in, tables, figures and the page out.
+
+in    results/{track}/measurements/**.json, results/{track}/perf/**.json
+out   results/{track}/measurements.{csv,parquet}, leaderboard.{csv,md}, figures/*.png
+      results/leaderboard.html   over all tracks
+"""
+
+
+rule gather:
+    """Put every row of a track into one table."""
+    input:
+        cells=cell_files,
+        code=code("gather"),
+    output:
+        csv="results/{track}/measurements.csv",
+        parquet="results/{track}/measurements.parquet",
+    log:
+        "results/logs/gather/{track}.log",
+    conda:
+        "../envs/leakboard.yaml"
+    params:
+        spec=spec("gather"),
+    script:
+        "../workflow/gather.py"
+
+
+rule rank:
+    """Make one row of each defense."""
+    input:
+        measurements=rules.gather.output.parquet,
+        perf=perf_files,
+        code=code("rank"),
+    output:
+        csv="results/{track}/leaderboard.csv",
+        md="results/{track}/leaderboard.md",
+    log:
+        "results/logs/rank/{track}.log",
+    conda:
+        "../envs/leakboard.yaml"
+    params:
+        spec=spec("rank"),
+    script:
+        "../workflow/rank.py"
+
+
+rule figures:
+    """Draw what a person would look at."""
+    input:
+        unpack(figure_files),
+        code=code("figures"),
+    output:
+        samples="results/{track}/figures/samples.png",
+        neighbors="results/{track}/figures/neighbors.png",
+        roc="results/{track}/figures/roc.png",
+        similarity="results/{track}/figures/similarity.png",
+        training="results/{track}/figures/training.png",
+    log:
+        "results/logs/figures/{track}.log",
+    conda:
+        "../envs/leakboard.yaml"
+    params:
+        spec=spec("figures"),
+    script:
+        "../workflow/figures.py"
+
+
+rule page:
+    """Write the page: one file, no request to any host."""
+    input:
+        tables=expand(rules.rank.output.csv, track=PLANS),
+        measurements=expand(rules.gather.output.parquet, track=PLANS),
+        figures=expand(list(rules.figures.output), track=PLANS),
+        code=code("page"),
+    output:
+        html=report("results/leaderboard.html", category="leaderboard"),
+    log:
+        "results/logs/page.log",
+    conda:
+        "../envs/leakboard.yaml"
+    params:
+        spec=canonical({name: plan.track.about for name, plan in PLANS.items()}),
+    script:
+        "../workflow/page.py"

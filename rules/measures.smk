@@ -1,0 +1,82 @@
+"""Measures: features, similarities and scores in, rows out. Each row says what it is.
+
+in    results/{track}/{features,similarity,scores}/**
+out   results/{track}/measurements/{measure}/**.json
+"""
+
+
+rule describe:
+    """Judge the judge: does the extractor know copies from strangers?"""
+    input:
+        pools=rules.embed_pools.output.features,
+        background=rules.background.output.table,
+        split=rules.subset.output.split,
+        code=code("describe"),
+    output:
+        cell="results/{track}/measurements/describe/{extractor}.json",
+    log:
+        "results/logs/describe/{track}/{extractor}.log",
+    conda:
+        "../envs/leakboard.yaml"
+    params:
+        spec=spec("describe"),
+    script:
+        "../workflow/describe.py"
+
+
+rule copying:
+    """Count the copies, and compare with the undefended model."""
+    input:
+        table=rules.similarity.output.table,
+        undefended=expand(rules.similarity.output.table, defense="none", allow_missing=True),
+        background=rules.background.output.table,
+        features=rules.embed.output.features,
+        pools=rules.embed_pools.output.features,
+        split=rules.subset.output.split,
+        code=code("copying"),
+    output:
+        cell="results/{track}/measurements/copying/{extractor}/{defense}/{sampler}/seed{seed}.json",
+    log:
+        "results/logs/copying/{track}/{extractor}/{defense}/{sampler}/seed{seed}.log",
+    conda:
+        "../envs/leakboard.yaml"
+    params:
+        spec=spec("copying"),
+    script:
+        "../workflow/copying.py"
+
+
+rule quality:
+    """Compare the pictures with the held-out images: FID and KID."""
+    input:
+        features=rules.embed.output.features,
+        pools=rules.embed_pools.output.features,
+        split=rules.subset.output.split,
+        code=code("quality"),
+    output:
+        cell="results/{track}/measurements/quality/{extractor}/{defense}/{sampler}/seed{seed}.json",
+    log:
+        "results/logs/quality/{track}/{extractor}/{defense}/{sampler}/seed{seed}.log",
+    conda:
+        "../envs/leakboard.yaml"
+    params:
+        spec=spec("quality"),
+    script:
+        "../workflow/quality.py"
+
+
+rule membership:
+    """Tell how well an attack's scores separate members from strangers."""
+    input:
+        scores=score_files,
+        code=code("membership"),
+    output:
+        cell="results/{track}/measurements/membership/{attack}/{sees}/{defense}/seed{seed}.json",
+    log:
+        "results/logs/membership/{track}/{attack}/{sees}/{defense}/seed{seed}.log",
+    conda:
+        "../envs/leakboard.yaml"
+    params:
+        spec=spec("membership"),
+    script:
+        "../workflow/membership.py"

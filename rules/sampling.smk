@@ -1,0 +1,51 @@
+"""Sampling: trained networks in, pictures out.
+
+in    results/{track}/networks/**, results/{track}/subset/* (for defenses that look at members)
+out   results/{track}/samples/{defense}/{sampler}/seed{seed}/shard{shard}.npz   uint8 NHWC
+      results/{track}/samples/{defense}/{sampler}/seed{seed}/preview.png
+"""
+
+
+rule sample:
+    """Draw pictures while the defense watches every denoising step."""
+    input:
+        networks=lambda w: network_files(w, PLANS[w.track].networks_of(w.defense)),
+        images=rules.subset.output.images,
+        split=rules.subset.output.split,
+        code=code("sample"),
+    output:
+        samples="results/{track}/samples/{defense}/{sampler}/seed{seed}/shard{shard}.npz",
+        perf="results/{track}/perf/sample/{defense}/{sampler}/seed{seed}/shard{shard}.json",
+    log:
+        "results/logs/sample/{track}/{defense}/{sampler}/seed{seed}/shard{shard}.log",
+    conda:
+        "../envs/leakboard.yaml"
+    params:
+        spec=spec("sample"),
+    threads: 1
+    resources:
+        gpu=1,
+    script:
+        "../workflow/sample.py"
+
+
+rule preview:
+    """Lay the first pictures out in a grid."""
+    input:
+        samples=sample_files,
+        code=code("preview"),
+    output:
+        png=report(
+            "results/{track}/samples/{defense}/{sampler}/seed{seed}/preview.png",
+            category="{track}",
+            subcategory="samples",
+            labels={"defense": "{defense}", "sampler": "{sampler}", "seed": "{seed}"},
+        ),
+    log:
+        "results/logs/preview/{track}/{defense}/{sampler}/seed{seed}.log",
+    conda:
+        "../envs/leakboard.yaml"
+    params:
+        spec=spec("preview"),
+    script:
+        "../workflow/preview.py"

@@ -1,0 +1,34 @@
+"""Training: a pool of images in, one network out, whoever will use it.
+
+in    results/{track}/subset/*, the networks it starts from or is taught by
+out   results/{track}/networks/{network}/seed{seed}/   a diffusers folder, and its loss curve
+      results/{track}/checkpoints/**                   where a killed training goes on (not declared)
+"""
+
+
+rule train:
+    """Train a network: denoiser, classifier or encoder, as its trainer says."""
+    input:
+        images=rules.subset.output.images,
+        split=rules.subset.output.split,
+        init=lambda w: network_files(w, PLANS[w.track].init_of(w.network)),
+        teachers=lambda w: network_files(w, PLANS[w.track].teachers_of(w.network)),
+        code=code("train"),
+    output:
+        weights="results/{track}/networks/{network}/seed{seed}/diffusion_pytorch_model.safetensors",
+        config="results/{track}/networks/{network}/seed{seed}/config.json",
+        index="results/{track}/networks/{network}/seed{seed}/model_index.json",
+        scheduler="results/{track}/networks/{network}/seed{seed}/scheduler_config.json",
+        curve="results/{track}/networks/{network}/seed{seed}/training.csv",
+        perf="results/{track}/perf/train/{network}/seed{seed}.json",
+    log:
+        "results/logs/train/{track}/{network}/seed{seed}.log",
+    conda:
+        "../envs/leakboard.yaml"
+    params:
+        spec=spec("train"),
+    threads: 1
+    resources:
+        gpu=1,
+    script:
+        "../workflow/train.py"

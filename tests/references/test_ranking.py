@@ -1,0 +1,200 @@
+"""The leaderboard says of each defense what the long table of measurements says."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from leakboard.measures.ranking import COLUMNS, leaderboard, to_markdown
+
+HEADLINE = {"copies": "copy_rate:local-sscd", "quality": "fid:local-classifier"}
+DEFENSES = {
+    "amg": {"paper": "AMG", "caveat": "slow | heavy", "reported": None},
+    "none": {},
+    "dualmd": {},
+}
+AUCS = {"none": (0.7, 0.9), "amg": (0.8, 0.6), "dualmd": (0.55, 0.5)}  # loss, secmi
+COPIES = {"none": 0.2, "amg": 0.02, "dualmd": 0.01}
+
+
+def row(defense: str, metric: str, value: float, **others: object) -> dict[str, object]:
+    text = dict.fromkeys(
+        ("sampler", "attack", "sees", "unit", "better", "digest", "status", "note"), ""
+    )
+    numbers = {"ci_low": np.nan, "ci_high": np.nan, "n": np.nan, "reported": np.nan}
+    start = {"track": "digits", "seed": 0, "defense": defense, "metric": metric, "value": value}
+    return {**text, **numbers, **start, **others}
+
+
+def measured(seed: int = 0, shift: float = 0.0) -> list[dict[str, object]]:
+    rows = [row("", "self_similarity:local-sscd", 0.99, seed=seed)]
+    for defense, copies in COPIES.items():
+        drawn = {"sampler": "plain", "n": 1000, "seed": seed}
+        ends = {"ci_low": copies / 2, "ci_high": copies * 2 + shift}
+        rows.append(row(defense, HEADLINE["copies"], copies + shift, **ends, **drawn))
+        rows.append(row(defense, HEADLINE["copies"], 1.0, **drawn | {"sampler": "side"}))
+        rows.append(row(defense, "nl2<1.4:pixels", copies, **drawn))
+        rows.append(row(defense, "fid:local-classifier", 3.0, ci_low=2, ci_high=4, **drawn))
+        rows.append(row(defense, "kid:local-classifier", -0.001, **drawn))
+        if defense != "none":
+            rows.append(row(defense, "copy_fisher_p:local-sscd", 1e-9 + shift, **drawn))
+        for sees in ("weights", "predictor"):
+            for attack, auc in zip(("loss", "secmi"), AUCS[defense], strict=True):
+                tried = {"attack": attack, "sees": sees, "n": 400, "seed": seed}
+                ends = {"ci_low": auc - 0.02, "ci_high": auc + 0.02}
+                rows.append(row(defense, "auc", auc + shift, **ends, **tried))
+                status = "unresolved" if defense == "dualmd" else ""
+                rate = np.nan if status else 1 - auc
+                rows.append(row(defense, "tpr@1%fpr", rate, status=status, **tried))
+    return rows
+
+
+def rank(rows: list[dict[str, object]]) -> pd.DataFrame:
+    costs = pd.DataFrame(
+        [
+            {
+                "defense": defense,
+                "seed": 0,
+                "training_seconds": 300.0,
+                "sampling_seconds": 40.0,
+                "sampling_ratio": 1.0,
+                "peak_memory_mb": 900.0,
+            }
+            for defense in DEFENSES
+        ]
+    )
+    return leaderboard(pd.DataFrame(rows), costs, DEFENSES, HEADLINE)
+
+
+def test_the_membership_cell_is_the_strongest_attack_with_its_own_interval():
+    table = rank(measured()).set_index("defense")
+    assert table["weights_attack"].to_dict() == {"none": "secmi", "amg": "loss", "dualmd": "loss"}
+    assert table.loc["none", "predictor_auc"] == pytest.approx(0.9)
+    assert table.loc["none", "predictor_auc_low"] == pytest.approx(0.88)
+    assert table.loc["amg", "weights_auc_high"] == pytest.approx(0.82)
+    # the highest rate need not be that of the attack with the highest AUC
+    assert table.loc["none", "weights_tpr"] == pytest.approx(0.3)
+
+
+def test_each_access_has_its_own_worst_case():
+    rows = [r | {"value": 0.51} if r["sees"] == "predictor" else r for r in measured()]
+    table = rank(rows).set_index("defense")
+    assert table.loc["none", "weights_auc"] == pytest.approx(0.9)
+    assert table.loc["none", "predictor_auc"] == pytest.approx(0.51)
+
+
+def test_the_undefended_model_comes_first_and_the_rest_by_the_upper_end_of_the_copy_rate():
+    assert list(rank(measured())["defense"]) == ["none", "dualmd", "amg"]
+    ends = {"amg": 0.001, "dualmd": 0.5, "none": 0.9}
+    rows = [r | {"ci_high": ends.get(str(r["defense"]))} for r in measured()]
+    assert list(rank(rows)["defense"]) == ["none", "amg", "dualmd"]
+
+
+def test_equal_copy_rates_are_ordered_by_the_predictor_auc():
+    rows = [r | {"ci_high": 0.1} for r in measured()]
+    assert list(rank(rows)["defense"]) == ["none", "dualmd", "amg"]
+    swapped = {"amg": 0.5, "dualmd": 0.9}
+    rows = [
+        r | {"value": swapped.get(str(r["defense"]), 0.9)} if r["metric"] == "auc" else r
+        for r in rows
+    ]
+    assert list(rank(rows)["defense"]) == ["none", "amg", "dualmd"]
+
+
+def test_copies_drawn_by_an_extraction_attack_are_not_on_the_board():
+    table = rank(measured()).set_index("defense")
+    assert table["copy_rate"].to_dict() == pytest.approx(COPIES)
+
+
+def test_a_complete_board_says_so_and_an_unresolved_rate_is_an_answer():
+    table = rank(measured()).set_index("defense")
+    assert set(table["status"]) == {"complete"}
+    assert np.isnan(table.loc["dualmd", "weights_tpr"])
+    assert np.isnan(table.loc["none", "copy_p"])
+    assert list(rank(measured()).columns) == COLUMNS
+
+
+@pytest.mark.parametrize(
+    ("metric", "column", "name"),
+    [
+        (HEADLINE["copies"], "copy_rate", "copy_rate:local-sscd"),
+        ("fid:local-classifier", "fid", "fid:local-classifier"),
+        ("copy_fisher_p:local-sscd", "copy_p", "copy_fisher_p:local-sscd"),
+        ("auc", "weights_auc", "auc of secmi (weights)"),
+        ("tpr@1%fpr", "predictor_tpr", "tpr@1%fpr (predictor)"),
+    ],
+)
+def test_a_missing_measurement_leaves_a_cell_empty_and_is_named(metric, column, name):
+    rows = [r for r in measured() if (r["defense"], r["metric"]) != ("amg", metric)]
+    table = rank(rows).set_index("defense")
+    assert np.isnan(table.loc["amg", column])
+    assert table.loc["amg", "status"].startswith("missing: ")
+    assert name in table.loc["amg", "status"]
+    assert table.loc["none", "status"] == "complete"
+
+
+def test_an_attack_that_failed_on_one_defense_is_named_though_another_gave_a_number():
+    rows = [
+        r | {"value": np.nan, "status": "failed"}
+        if (r["defense"], r["attack"], r["sees"]) == ("none", "secmi", "weights")
+        else r
+        for r in measured()
+    ]
+    table = rank(rows).set_index("defense")
+    assert table.loc["none", "weights_attack"] == "loss"
+    assert "auc of secmi (weights)" in table.loc["none", "status"]
+
+
+def test_a_defense_without_a_single_measurement_still_has_its_row():
+    rows = [r for r in measured() if r["defense"] != "dualmd"]
+    table = rank(rows).set_index("defense")
+    assert table.index[-1] == "dualmd"
+    assert table.loc["dualmd", "seeds"] == 0
+    assert "copy_rate:local-sscd" in table.loc["dualmd", "status"]
+    assert "—" in to_markdown(rank(rows))
+
+
+def test_no_measurements_and_no_costs_give_an_empty_board():
+    nothing = pd.DataFrame(measured()).iloc[:0]
+    table = leaderboard(nothing, pd.DataFrame(), DEFENSES, HEADLINE)
+    assert list(table.columns) == COLUMNS
+    assert table.empty
+
+
+def test_values_and_interval_ends_are_means_over_seeds_and_p_the_largest():
+    table = rank(measured(0) + measured(1, shift=0.02)).set_index("defense")
+    assert table.loc["amg", "seeds"] == 2
+    assert table.loc["amg", "copy_rate"] == pytest.approx(0.03)
+    assert table.loc["amg", "copy_rate_high"] == pytest.approx(0.05)
+    assert table.loc["amg", "copy_p"] == pytest.approx(0.02)
+    assert table.loc["amg", "weights_auc"] == pytest.approx(0.81)
+
+
+def test_a_cell_lacking_in_one_seed_is_named_with_the_seed():
+    second = [r for r in measured(1) if (r["defense"], r["metric"]) != ("amg", HEADLINE["quality"])]
+    table = rank(measured(0) + second).set_index("defense")
+    assert table.loc["amg", "status"] == "missing: fid:local-classifier in seed 1"
+
+
+def test_tracks_do_not_mix():
+    other = [r | {"track": "faces", "value": 0.5} for r in measured()]
+    table = rank(measured() + other).set_index(["track", "defense"])
+    assert table.loc[("digits", "none"), "copy_rate"] == pytest.approx(0.2)
+    assert table.loc[("faces", "none"), "copy_rate"] == pytest.approx(0.5)
+
+
+def test_the_markdown_is_a_readable_table_under_two_lines_of_explanation():
+    lines = to_markdown(rank(measured())).splitlines()
+    assert "n = 1000 samples" in lines[0]
+    assert "n = 400 audited" in lines[0]
+    assert lines[1]
+    assert lines[2] == ""
+    cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[3:]]
+    assert {len(line) for line in cells} == {len(cells[0])}
+    none, dualmd = cells[2], cells[3]
+    assert none[:3] == ["**none**", "20.0% (10.0–40.0%)", "—"]
+    assert "0.900 (0.88–0.92) secmi" in none
+    assert dualmd[:3] == ["**dualmd**", "1.0% (0.5–2.0%)", "<0.001"]
+
+
+def test_a_bar_in_a_name_does_not_break_the_markdown_table():
+    table = rank(measured()).assign(status="odd | one\nline")
+    assert "odd \\| one line" in to_markdown(table)

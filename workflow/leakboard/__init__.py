@@ -1,0 +1,1 @@
+"""leakboard: do image diffusion models leak their training pictures, and which defenses stop it?"""

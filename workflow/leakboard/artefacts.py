@@ -1,0 +1,104 @@
+"""Artefacts: arrays and tables that say which configuration made them, written whole or not at all.
+
+Every file carries `{"digest": ..., "spec": ...}`; readers refuse one whose digest they do not
+expect, so nothing made by another configuration is ever measured.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leakboard.errors import UserError
+from leakboard.files import atomic
+from leakboard.digests import canonical, digest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def about(spec: Any) -> str:
+    """What an artefact says of itself, as JSON."""
+    return canonical({"digest": digest(spec), "spec": spec})
+
+
+def write_npz(path: str | Path, spec: Any, **arrays: NDArray[Any]) -> None:
+    """Write named arrays and the spec that made them; equal content gives equal bytes."""
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, about=np.array(about(spec)), **arrays)
+
+
+def read_npz(path: str | Path, expected: str | None = None) -> dict[str, NDArray[Any]]:
+    """The arrays of a file, whose digest must be the expected one.
+
+    Raises UserError where it is not, or where the file is missing, cut short or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in archive.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise _damaged(path, error) from error
+    _check(path, str(arrays.pop("about", "{}")), expected)
+    return arrays
+
+
+def write_table(path: str | Path, spec: Any, table: pd.DataFrame) -> None:
+    """Write a data frame as Parquet with the spec that made it."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    content = pa.Table.from_pandas(table, preserve_index=False)
+    content = content.replace_schema_metadata({"leakboard": about(spec)})
+    with atomic(path) as temporary:
+        pq.write_table(content, temporary)
+
+
+def read_table(path: str | Path, expected: str | None = None) -> pd.DataFrame:
+    """The data frame of a file; errors as in `read_npz`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        content = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(path, error) from error
+    metadata = content.schema.metadata or {}
+    _check(path, metadata.get(b"leakboard", b"{}").decode(), expected)
+    return content.to_pandas()
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write JSON with sorted keys."""
+    with atomic(path) as temporary:
+        text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: str | Path) -> Any:
+    """The content of a JSON file; UserError where it is damaged."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def _check(path: str | Path, said: str, expected: str | None) -> None:
+    content: Mapping[str, Any] = json.loads(said)
+    if expected is not None and content.get("digest") != expected:
+        raise UserError(
+            f"{path}: made by another configuration (digest {content.get('digest')}, expected "
+            f"{expected}); remove it and run again"
+        )
+
+
+def _damaged(path: str | Path, error: Exception) -> UserError:
+    return UserError(
+        f"{path}: cannot be read ({error}); it is missing, cut short or damaged: remove it and "
+        f"run again"
+    )

@@ -1,0 +1,1 @@
+"""Challengers: one file each, a class `Attack`."""

@@ -1,0 +1,187 @@
+"""The configuration, typed: what to run, and what each name means.
+
+The one source of the JSON schemas in workflow/schemas and of config/README.md.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.,=_-]*$")]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Strict(BaseModel):
+    """A section of the configuration: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class Dataset(Strict):
+    """Where the real images come from."""
+
+    method: str = Field(description="file in workflow/leakboard/data, or an installed plug-in")
+    params: dict[str, Any] = Field({}, description="the method's own params")
+
+
+class Subset(Strict):
+    """Which images are members, held-out and reference."""
+
+    members: int = Field(ge=2, description="images that the audited networks are trained on")
+    held_out: int = Field(ge=2, description="images of the same distribution, never trained on")
+    near_duplicate: float = Field(
+        0.0, ge=0, lt=1, description="of images nearer than this (RMS, pixels in [0, 1]), one stays"
+    )
+    seed: int = Field(0, description="another seed, another split")
+
+
+class Noise(Strict):
+    """The noise schedule: linear betas."""
+
+    steps: int = Field(1000, ge=2, description="T, the number of noise levels")
+    beta_start: float = Field(1e-4, gt=0, lt=1, description="beta of the first level")
+    beta_end: float = Field(0.02, gt=0, lt=1, description="beta of the last level")
+
+
+class Architecture(Strict):
+    """How large the track's networks are; the keys are the networks' own arguments."""
+
+    denoiser: dict[str, Any] = Field(description="arguments of diffusers' UNet2DModel")
+    classifier: dict[str, Any] = Field(description="the same, for the time-conditioned classifier")
+    encoder: dict[str, Any] = Field(description="width, dim: the small image encoder")
+
+
+class Training(Strict):
+    """How a network is trained."""
+
+    steps: int = Field(ge=1, description="optimizer steps")
+    batch_size: int = Field(64, ge=1, description="images a step")
+    lr: float = Field(gt=0, description="peak learning rate of AdamW")
+    lr_decay: Literal["constant", "cosine"] = Field("constant", description="after the warm-up")
+    warmup: int = Field(0, ge=0, description="steps of linear warm-up")
+    weight_decay: float = Field(0.0, ge=0, description="of AdamW")
+    gradient_clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    ema_decay: float = Field(0.999, ge=0, lt=1, description="of the weights' moving average")
+    flip: bool = Field(False, description="mirror half of the images")
+
+
+class Sampling(Strict):
+    """How pictures are drawn; the same for every defense."""
+
+    sampler: Literal["ddim", "ddpm"] = Field("ddim", description="DDIM (eta 0) or ancestral DDPM")
+    steps: int = Field(50, ge=1, description="sampler steps")
+    images: int = Field(ge=1, description="pictures per (defense, sampler, seed)")
+    shards: int = Field(1, ge=1, description="jobs that share the drawing")
+    batch_size: int = Field(250, ge=1, description="pictures at once; shards are cut between them")
+    clip_sample: bool = Field(False, description="clip the predicted clean image to [-1, 1]")
+
+
+class Evaluation(Strict):
+    """How the pictures and the attacks are judged."""
+
+    extractors: list[Name] = Field(description="similarity is measured in each of these spaces")
+    copies: Name = Field(description="the extractor whose copy rate is the headline")
+    quality: Name = Field(description="the extractor of FID and KID, against the held-out pool")
+    copy_thresholds: dict[Name, list[float]] = Field(
+        {}, description="papers' thresholds per extractor, beside the calibrated one"
+    )
+    calibration: Share = Field(
+        0.001, description="share of held-out images that may pass the calibrated copy threshold"
+    )
+    neighbors: int = Field(50, ge=1, description="k of nL2")
+    alpha: float = Field(0.5, gt=0, description="alpha of nL2")
+    permutations: int = Field(999, ge=19, description="R of the permutation test")
+    permutation_subsample: int = Field(100, ge=1, description="pictures per permutation draw")
+
+
+class Entry(Strict):
+    """What every named entry may carry to the leaderboard."""
+
+    paper: str = Field("", description="where the method was published")
+    reported: dict[str, float] = Field({}, description="metric: value, as the paper reports it")
+    caveat: str = Field("", description="what a reader must know before comparing")
+
+
+class Network(Entry):
+    """Anything trained: a denoiser, a classifier, an encoder. Trained once per track and seed."""
+
+    trainer: str = Field(description="file in workflow/leakboard/trainers, or a plug-in")
+    data: Literal["members", "half-a", "half-b", "reference"] = Field(
+        description="the pool it is trained on; no network may be trained on held-out images"
+    )
+    init: str | None = Field(None, description="a network's name, or a diffusers folder")
+    teachers: dict[str, Name] = Field({}, description="data: network that teaches on it")
+    params: dict[str, Any] = Field({}, description="the trainer's own params")
+    training: dict[str, Any] = Field({}, description="what differs from the track's training")
+
+
+class Extractor(Entry):
+    """Images to feature vectors."""
+
+    method: str = Field(description="file in workflow/leakboard/extractors, or a plug-in")
+    network: Name | None = Field(None, description="the encoder it uses, if it is trained here")
+    params: dict[str, Any] = Field({}, description="the method's own params")
+
+
+class Defense(Entry):
+    """Which denoisers a picture is drawn from, and how."""
+
+    denoisers: list[Name] = Field(min_length=1, description="networks that predict the noise")
+    method: str = Field("none", description="file in workflow/leakboard/defenses, or a plug-in")
+    classifier: Name | None = Field(None, description="the network that guides, if any")
+    params: dict[str, Any] = Field({}, description="the method's own params")
+    sweep: dict[str, list[Any]] = Field({}, description="param: values, one entry for each")
+
+
+class Attack(Entry):
+    """A membership attack: one score per audited image, higher = more likely a member."""
+
+    method: str = Field(description="file in workflow/leakboard/attacks, or a plug-in")
+    sees: list[Literal["weights", "predictor"]] = Field(
+        ["weights", "predictor"], min_length=1, description="what the attacker may query"
+    )
+    params: dict[str, Any] = Field({}, description="the method's own params")
+    sweep: dict[str, list[Any]] = Field({}, description="param: values, one entry for each")
+
+
+class Shared(Strict):
+    """config/config.yaml: which tracks to run, and the names that every track shares."""
+
+    tracks: list[Name] = Field(min_length=1, description="files in config/tracks")
+    networks: dict[Name, Network] = Field(description="every training there is")
+    extractors: dict[Name, Extractor] = Field(description="feature spaces")
+    defenses: dict[Name, Defense] = Field(description="contestants")
+    attacks: dict[Name, Attack] = Field(description="challengers")
+
+
+class Track(Strict):
+    """config/tracks/<name>.yaml: one benchmark."""
+
+    about: str = Field(description="one sentence for the page: what is asked, of which images")
+    dataset: Dataset
+    subset: Subset
+    seeds: list[int] = Field([0], min_length=1, description="one training and sampling for each")
+    noise: Noise = Field(default_factory=lambda: Noise())
+    architecture: Architecture
+    training: dict[str, Any] = Field({}, description="what the track's trainings have in common")
+    sampling: Sampling
+    evaluation: Evaluation
+    networks: dict[Name, dict[str, Any] | None] = Field(
+        {}, description="changes to shared networks; null leaves one out"
+    )
+    extractors: dict[Name, dict[str, Any] | None] = Field({}, description="likewise")
+    defenses: dict[Name, dict[str, Any] | None] = Field({}, description="likewise")
+    attacks: dict[Name, dict[str, Any] | None] = Field({}, description="likewise")
+
+
+class Resolved(Strict):
+    """A track with everything filled in: overrides merged, sweeps expanded, params complete."""
+
+    name: str
+    track: Track
+    networks: dict[str, Network]
+    extractors: dict[str, Extractor]
+    defenses: dict[str, Defense]
+    attacks: dict[str, Attack]

@@ -1,0 +1,41 @@
+"""Costs: what the jobs took, added up for each defense."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+COLUMNS = ["defense", "seed", "training_seconds", "sampling_seconds", "sampling_ratio"]
+
+
+def costs(perf: Iterable[Mapping[str, Any]], trainings: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """One row per (defense, seed), in seconds and MB, from the jobs' perf records.
+
+    training_seconds counts every training that the defense rests on (`trainings`), also those it
+    shares; sampling_seconds the drawing itself, without start-up; sampling_ratio is to `none`;
+    peak_memory_mb the largest of all these jobs.
+    """
+    jobs = pd.DataFrame(list(perf))
+    trained = jobs[jobs["network"].notna()] if "network" in jobs else jobs.iloc[:0]
+    drawn = jobs[jobs["defense"].notna()]
+    rows = []
+    for (defense, seed), shards in drawn.groupby(["defense", "seed"], sort=False):
+        needed = trained[
+            trained["network"].isin(trainings[str(defense)]) & (trained["seed"] == seed)
+        ]
+        memory = pd.concat([needed["peak_memory_mb"], shards["peak_memory_mb"]])
+        rows.append(
+            {
+                "defense": defense,
+                "seed": int(seed),
+                "training_seconds": round(needed["seconds"].sum(), 1),
+                "sampling_seconds": round(shards["drawing_seconds"].sum(), 1),
+                "peak_memory_mb": memory.max(),
+            }
+        )
+    table = pd.DataFrame(rows)
+    undefended = table[table["defense"] == "none"].set_index("seed")["sampling_seconds"]
+    table["sampling_ratio"] = table["sampling_seconds"] / table["seed"].map(undefended)
+    return table[[*COLUMNS, "peak_memory_mb"]]

@@ -1,0 +1,1 @@
+"""Contestants: one file each, a class `Defense`."""

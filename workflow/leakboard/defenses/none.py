@@ -1,0 +1,15 @@
+"""No defense: the network as it is."""
+
+from dataclasses import dataclass
+
+from leakboard.diffusion import Parts, Predictor
+
+
+@dataclass(frozen=True)
+class Defense:
+    """What every other defense is compared with."""
+
+    def guard(self, parts: Parts) -> Predictor:
+        """The only denoiser, untouched."""
+        (predictor,) = parts.denoisers
+        return predictor

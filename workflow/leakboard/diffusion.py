@@ -1,0 +1,131 @@
+"""Diffusion: the noise schedule, predictors `eps(x_t, t)`, and the samplers that call them.
+
+A model is a function; a defense wraps it. Symbols: x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from diffusers import DDIMScheduler, DDPMScheduler, UNet2DModel
+from torch import Tensor
+
+from leakboard.randomness import PerImage
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How much of the image is left at each level: abar (T,) float32, falling, abar_0 near 1."""
+
+    abar: Tensor
+
+    @classmethod
+    def linear(
+        cls, steps: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02
+    ) -> Schedule:
+        """The schedule of DDPM (Ho et al. 2020): betas linear, abar_t = prod_{s<=t} (1 - beta_s)."""
+        betas = torch.linspace(beta_start, beta_end, steps, dtype=torch.float64)
+        return cls(torch.cumprod(1 - betas, 0).float())
+
+    def at(self, t: Tensor, x: Tensor) -> Tensor:
+        """abar_t, shaped to multiply x: t () or (b,) long -> (1 or b, 1, 1, 1) on x's device."""
+        abar = self.abar[t.cpu()].to(x.device)
+        return abar.reshape(-1, *[1] * (x.dim() - 1))
+
+    def noised(self, x0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+        """x_t: the clean images x0 (b, c, h, w) with noise eps at levels t () or (b,)."""
+        abar = self.at(t, x0)
+        return abar.sqrt() * x0 + (1 - abar).sqrt() * eps
+
+    def clean(self, x: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+        """x0hat: the clean image that x_t and its predicted noise imply."""
+        abar = self.at(t, x)
+        return (x - (1 - abar).sqrt() * eps) / abar.sqrt()
+
+
+class Predictor(Protocol):
+    """What a sampler calls at each step, defended or not."""
+
+    schedule: Schedule
+
+    def __call__(self, x: Tensor, t: Tensor, *, step: int) -> Tensor:
+        """The noise in x (b, c, h, w) at levels t () or (b,) long; `step` counts the calls."""
+        ...
+
+
+@dataclass(frozen=True)
+class Denoiser:
+    """A predictor that asks a network (a diffusers UNet2DModel in evaluation mode)."""
+
+    net: UNet2DModel
+    schedule: Schedule
+
+    def __call__(self, x: Tensor, t: Tensor, *, step: int = 0) -> Tensor:
+        return self.net(x, t).sample
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A predictor made of a function: what `Defense.guard` returns."""
+
+    eps: Callable[..., Tensor]  # (x, t, *, step) -> eps
+    schedule: Schedule
+
+    def __call__(self, x: Tensor, t: Tensor, *, step: int) -> Tensor:
+        return self.eps(x, t, step=step)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a defense may use to build its predictor."""
+
+    denoisers: Sequence[Predictor]
+    classifier: Callable[[Tensor, Tensor], Tensor] | None = None  # (x_t, t) -> logits (b, outputs)
+    members: Tensor | None = field(default=None, repr=False)  # (m, c, h, w): the clean members
+
+
+def transfer(predictor: Predictor, x: Tensor, s: int, t: int, *, step: int = 0) -> Tensor:
+    """D_{s->t}: the deterministic DDIM move of x (b, c, h, w) from level s to level t, up or down."""
+    level_s, level_t = torch.tensor(s), torch.tensor(t)
+    eps = predictor(x, level_s, step=step)
+    return predictor.schedule.noised(predictor.schedule.clean(x, eps, level_s), eps, level_t)
+
+
+def scheduler(schedule: Schedule, sampler: str, steps: int, clip_sample: bool) -> Any:
+    """A diffusers scheduler for `sampler` ("ddim", eta 0, or "ddpm") on this noise schedule."""
+    abar = schedule.abar.double()
+    betas = 1 - abar / torch.cat([torch.ones(1, dtype=torch.float64), abar[:-1]])
+    kind = {"ddim": DDIMScheduler, "ddpm": DDPMScheduler}[sampler]
+    made = kind(
+        num_train_timesteps=len(abar),
+        trained_betas=betas.float().numpy(),
+        clip_sample=clip_sample,
+        timestep_spacing="leading",  # 980, 960, ..., 0 for 50 of 1000
+    )
+    made.set_timesteps(steps)
+    return made
+
+
+@torch.no_grad()
+def sample(
+    predictor: Predictor,
+    noise: PerImage,
+    shape: Sequence[int],
+    *,
+    sampler: str = "ddim",
+    steps: int = 50,
+    clip_sample: bool = False,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """Pictures (n, *shape) drawn from pure noise, one per generator in `noise`; not clipped."""
+    plan = scheduler(predictor.schedule, sampler, steps, clip_sample)
+    x = noise.normal(shape).to(device)
+    for step, t in enumerate(plan.timesteps):
+        eps = predictor(x, t, step=step)
+        # Ancestral sampling draws its noise from each image's own generator; DDIM draws none.
+        more = {"generator": noise.generators} if sampler == "ddpm" else {}
+        x = plan.step(eps, t, x, **more).prev_sample
+    return x

@@ -1,0 +1,1 @@
+"""Images to feature vectors: one file each, a class `Extractor`."""

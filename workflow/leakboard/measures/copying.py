@@ -1,0 +1,128 @@
+"""All rows about the copies in one set of pictures: how many, more than by chance, fewer than none.
+
+Measures of `similarity` and of `tests`, put together as CPSample reports them (Table 1, appendix E).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.spatial.distance import cdist
+
+from leakboard.measures import similarity, tests
+from leakboard.measures.measure import Array, Measure, finite
+
+Table = Mapping[str, Any]  # similarity, distance, runner_up, mean_k: (n,) each
+
+
+def copies(
+    table: Table,
+    background: Array,
+    *,
+    extractor: str,
+    thresholds: Sequence[float],
+    calibration: float,
+    alpha: float,
+) -> list[Measure]:
+    """The rates: see `similarity.copying`."""
+    columns = (np.asarray(table[c]) for c in ("similarity", "distance", "runner_up", "mean_k"))
+    return similarity.copying(
+        *columns, background, thresholds, extractor, calibration=calibration, alpha=alpha
+    )
+
+
+def compared(
+    undefended: Table, defended: Table, background: Array, *, extractor: str, calibration: float
+) -> list[Measure]:
+    """Fisher's, McNemar's and the log-rank test that the defense makes fewer copies.
+
+    Pictures above the calibrated threshold are copies; row i of both tables began from the same
+    noise, which McNemar's test uses. The log-rank test is two-sided and the papers' form.
+    """
+    t = similarity.calibrated_threshold(background, calibration)
+    a, b = (np.asarray(table["similarity"]) for table in (undefended, defended))
+    found = {
+        "fisher": tests.fisher(int((a > t).sum()), a.size, int((b > t).sum()), b.size),
+        "mcnemar": tests.mcnemar(a > t, b > t),
+        "logrank": tests.logrank(a, b, t),
+    }
+    notes = {
+        "fisher": "one-sided: fewer copies than the undefended model; samples as independent",
+        "mcnemar": "one-sided: fewer copies than the undefended model; paired by noise",
+        "logrank": "two-sided; the form of CPSample's Table 1; prefer the other two",
+    }
+    return [
+        _p(f"copy_{name}_p:{extractor}", test.p, a.size + b.size, notes[name])
+        for name, test in found.items()
+    ]
+
+
+def permuted(
+    drawn: Array,
+    audited: Array,
+    trained: Array,
+    rng: np.random.Generator,
+    *,
+    extractor: str,
+    measure: str,
+    permutations: int,
+    subsample: int,
+) -> list[Measure]:
+    """The permutation test of CPSample's appendix E: nearer to members than to any images?
+
+    drawn (n, d) and audited (m, d) features; trained (m,) bool says which audited images are
+    members. The full set that subsets are drawn from is members and held-out images together.
+    """
+    finite(drawn=drawn.ravel(), audited=audited.ravel())
+    matrix = similarity.from_distance(cdist(drawn, audited), measure)
+    rows: list[Measure] = []
+    for statistic, suffix in (("max", ""), ("mean", "_mean")):
+        test = tests.permutation_test(
+            matrix, trained, rng, min(subsample, len(drawn)), permutations, statistic
+        )
+        note = f"{statistic} of the similarities of {test.n} pictures to {trained.sum()} members"
+        rows.append(_p(f"permutation{suffix}_p:{extractor}", test.p, test.n, note))
+        name = f"permutation{suffix}_quantile:{extractor}"
+        note = "of the members' statistic among random sets of as many images (CPSample, Table 6)"
+        rows.append(
+            Measure(name, test.quantile, np.nan, np.nan, test.n, "share", "lower", note=note)
+        )
+    return rows
+
+
+def described(
+    real: Array, altered: Array, background: Array, *, extractor: str, measure: str
+) -> list[Measure]:
+    """Does the extractor know copies from strangers? Rows about held-out images.
+
+    real, altered (n, d): features of images and of altered copies of them; background (n,): each
+    image's similarity to its nearest member. A good descriptor has a self-similarity far above
+    its background, and finds each altered copy's source among all images.
+    """
+    own = similarity.from_distance(np.linalg.norm(real - altered, axis=1), measure)
+    found = cdist(altered, real).argmin(1) == np.arange(len(real))
+    n = len(real)
+    return [
+        _mean(f"self_similarity:{extractor}", own, "higher", "to an altered copy of itself"),
+        _mean(f"background_similarity:{extractor}", background, "lower", "to the nearest member"),
+        Measure(
+            f"copy_recall:{extractor}",
+            *similarity.rate(found),
+            n,
+            "share",
+            "higher",
+            note=f"altered copies whose nearest of {n} images is their source",
+        ),
+    ]
+
+
+def _mean(name: str, values: Array, better: str, note: str) -> Measure:
+    half = 1.96 * values.std(ddof=1) / np.sqrt(values.size)
+    mean = float(values.mean())
+    return Measure(name, mean, mean - half, mean + half, values.size, "similarity", better, note=note)
+
+
+def _p(name: str, p: float, n: int, note: str) -> Measure:
+    return Measure(name, p, np.nan, np.nan, n, "p", "", note=note)

@@ -1,0 +1,265 @@
+"""The leaderboard: long measurements in, one row per defense out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import inf, isfinite, nan
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+ACCESS = ("weights", "predictor")
+COSTS = ("training_seconds", "sampling_seconds", "sampling_ratio", "peak_memory_mb")
+TEXTS = ["track", "defense", "sampler", "attack", "sees", "metric", "status"]
+NUMBERS = ["value", "ci_low", "ci_high", "n"]
+CELL = ["track", "defense", "attack", "sees", "metric"]
+TPR = "tpr@1%fpr"
+COLUMNS = [
+    *("track", "defense", "copy_rate", "copy_rate_low", "copy_rate_high", "copy_p", "nl2"),
+    *(f"{sees}_{x}" for sees in ACCESS for x in ("auc", "auc_low", "auc_high", "attack", "tpr")),
+    *("fid", "fid_low", "fid_high", "kid", *COSTS),
+    *("seeds", "samples", "audited", "status", "caveat", "paper"),
+]
+
+
+def leaderboard(
+    measurements: pd.DataFrame,
+    costs: pd.DataFrame,
+    defenses: Mapping[str, Mapping[str, Any]],
+    headline: Mapping[str, str],
+) -> pd.DataFrame:
+    """Return one row per (track, defense), with the columns `COLUMNS`.
+
+    Every defense named in `defenses` or measured has a row in every track. Copies are those of
+    the `plain` sampler. `{sees}_auc` is the worst case: the attack with the highest AUC among
+    those with that access; `{sees}_tpr` is the highest resolved TPR at 1% FPR.
+    Several seeds: a value is the mean over seeds, its interval the mean of the lower and of the
+    upper ends (no pooling), and `copy_p` the largest p (a mean of p-values is not a p-value).
+    Rates and AUCs are in [0, 1]; `samples` and `audited` count images per seed.
+    Rows: `none` first, then by the upper end of the copy rate, then by the AUC against the
+    predictor, missing last. The order claims no rank. A cell without a number is NaN, and
+    `status` names it; a cell lacking in some seeds is named with them.
+    """
+    frame = _tidy(measurements)
+    metrics = _metrics(headline)
+    rows: list[dict[str, Any]] = []
+    for track in frame["track"].unique():
+        here = frame[frame["track"] == track]
+        names = dict.fromkeys([*defenses, *here["defense"]])
+        attacks = here.loc[here["metric"] == "auc", ["attack", "sees"]].drop_duplicates()
+        wanted = [("", "", metric) for metric in metrics.values()]
+        wanted += [(attack, sees, "auc") for attack, sees in attacks.itertuples(index=False)]
+        board = []
+        for name in names:
+            mine, entry = here[here["defense"] == name], defenses.get(name, {})
+            row = {"track": track, "defense": name, "seeds": mine["seed"].nunique()}
+            row |= _copies_and_quality(mine, metrics) | _membership(mine) | _costs(costs, row)
+            row["status"] = _status(row, mine, wanted, set(here["seed"]), metrics["copy_p"])
+            row |= {key: str(entry.get(key) or "") for key in ("caveat", "paper")}
+            board.append(row)
+        rows += sorted(board, key=_order)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _tidy(measurements: pd.DataFrame) -> pd.DataFrame:
+    """The rows a leaderboard reads: of a defense, and not drawn by an extraction attack."""
+    frame = measurements.reindex(columns=["seed", *TEXTS, *NUMBERS])
+    frame[TEXTS] = frame[TEXTS].astype(object).where(frame[TEXTS].notna(), "")
+    frame[NUMBERS] = frame[NUMBERS].apply(pd.to_numeric, errors="coerce")
+    frame[NUMBERS] = frame[NUMBERS].replace([np.inf, -np.inf], np.nan)
+    return frame[(frame["defense"] != "") & frame["sampler"].isin(["plain", ""])]
+
+
+def _metrics(headline: Mapping[str, str]) -> dict[str, str]:
+    """Column of the board -> metric in the measurements."""
+    extractor, features = (headline[key].partition(":")[2] for key in ("copies", "quality"))
+    return {
+        "copy_rate": headline["copies"],
+        "copy_p": f"copy_fisher_p:{extractor}",
+        "nl2": "nl2<1.4:pixels",
+        "fid": headline["quality"],
+        "kid": f"kid:{features}",
+    }
+
+
+def _copies_and_quality(rows: pd.DataFrame, metrics: Mapping[str, str]) -> dict[str, Any]:
+    sampled = rows[(rows["attack"] == "") & (rows["sees"] == "")]
+    found: dict[str, Any] = {}
+    for column, metric in metrics.items():
+        these = sampled[sampled["metric"] == metric]
+        found[column] = these["value"].max() if column == "copy_p" else these["value"].mean()
+        found |= {f"{column}_{end}": these[f"ci_{end}"].mean() for end in ("low", "high")}
+    found["samples"] = sampled.loc[sampled["metric"] == metrics["copy_rate"], "n"].mean()
+    return found
+
+
+def _membership(rows: pd.DataFrame) -> dict[str, Any]:
+    """The strongest attack of each access, and how many images it was tried on."""
+    found: dict[str, Any] = {"audited": rows.loc[rows["metric"] == "auc", "n"].mean()}
+    for sees in ACCESS:
+        seen = rows[rows["sees"] == sees]
+        aucs = seen[seen["metric"] == "auc"].groupby("attack")[NUMBERS].mean()
+        aucs = aucs.dropna(subset="value")
+        strongest = aucs["value"].idxmax() if len(aucs) else ""
+        worst = aucs.loc[strongest] if len(aucs) else pd.Series(nan, index=NUMBERS)
+        tprs = seen[(seen["metric"] == TPR) & (seen["status"] != "unresolved")]
+        found |= {
+            f"{sees}_auc": worst["value"],
+            f"{sees}_auc_low": worst["ci_low"],
+            f"{sees}_auc_high": worst["ci_high"],
+            f"{sees}_attack": strongest,
+            f"{sees}_tpr": tprs.groupby("attack")["value"].mean().max(),
+        }
+    return found
+
+
+def _costs(costs: pd.DataFrame, row: Mapping[str, Any]) -> dict[str, float]:
+    costs = costs.reindex(columns=[*costs.columns.union(["defense", *COSTS])])
+    mine = costs["defense"] == row["defense"]
+    if "track" in costs:
+        mine &= costs["track"] == row["track"]
+    means = costs.loc[mine, list(COSTS)].apply(pd.to_numeric, errors="coerce").mean()
+    return {column: float(means[column]) for column in COSTS}
+
+
+def _status(
+    row: Mapping[str, Any],
+    rows: pd.DataFrame,
+    wanted: list[tuple[str, str, str]],
+    seeds: set[Any],
+    comparison: str,
+) -> str:
+    """`complete`, or `missing:` and the cells without a number, in all seeds or in some."""
+    found = rows.dropna(subset="value").groupby(["attack", "sees", "metric"])["seed"].agg(set)
+    missing = []
+    for attack, sees, metric in wanted:
+        if metric == comparison and row["defense"] == "none":
+            continue
+        cell = " ".join(filter(None, (metric, attack and f"of {attack}", sees and f"({sees})")))
+        lacking = seeds - found.get((attack, sees, metric), set())
+        if lacking == seeds:
+            missing.append(cell)
+        elif lacking:
+            missing.append(f"{cell} in seed {', '.join(sorted(map(str, lacking)))}")
+    for sees in ACCESS:
+        if not any(access == sees for _, access, _ in wanted):
+            missing.append(f"auc ({sees})")
+        tprs = rows[(rows["sees"] == sees) & (rows["metric"] == TPR)]
+        if not (isfinite(row[f"{sees}_tpr"]) or tprs["status"].eq("unresolved").any()):
+            missing.append(f"{TPR} ({sees})")
+    missing += [column for column in COSTS if not isfinite(row[column])]
+    return f"missing: {', '.join(missing)}" if missing else "complete"
+
+
+def _order(row: Mapping[str, Any]) -> tuple[bool, float, float, str]:
+    high, auc = (v if isfinite(v) else inf for v in (row["copy_rate_high"], row["predictor_auc"]))
+    return row["defense"] != "none", high, auc, row["defense"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """How a column of the leaderboard is shown."""
+
+    key: str
+    group: str
+    title: str
+    kind: str
+    hint: str
+
+
+SHOWN = (
+    Column("copy_rate", "Copies", "Copy rate", "rate", "share of samples that copy; lower"),
+    Column("copy_p", "Copies", "p vs none", "p", "Fisher's exact test against none"),
+    Column("nl2", "Copies", "nL2 < 1.4", "rate", "share of samples below 1.4; lower"),
+    Column("weights_auc", "Attacker sees weights", "AUC", "auc", "strongest attack; 0.5 is best"),
+    Column("weights_tpr", "Attacker sees weights", "TPR @ 1% FPR", "rate", "highest; lower"),
+    Column("predictor_auc", "Attacker sees predictor", "AUC", "auc", "strongest; 0.5 is best"),
+    Column("predictor_tpr", "Attacker sees predictor", "TPR @ 1% FPR", "rate", "highest; lower"),
+    Column("fid", "Quality", "FID", "score", "distance to real images; lower"),
+    Column("kid", "Quality", "KID", "score", "distance to real images; lower"),
+    Column("training_seconds", "Cost", "Training", "seconds", "time to train; lower"),
+    Column("sampling_seconds", "Cost", "Sampling", "seconds", "time to sample; lower"),
+    Column("sampling_ratio", "Cost", "Relative", "ratio", "sampling time over none's; lower"),
+    Column("peak_memory_mb", "Cost", "Memory", "memory", "peak memory; lower"),
+)
+
+
+def _rate(value: float) -> str:
+    return f"{100 * value:.1f}%" if value >= 0.01 else f"{100 * value:.2g}%"
+
+
+def _seconds(value: float) -> str:
+    unit, size = ("s", 1) if value < 120 else ("min", 60) if value < 7200 else ("h", 3600)
+    return f"{value / size:.{0 if value / size >= 100 else 1}f} {unit}"
+
+
+FORMATS: dict[str, Callable[[float], str]] = {
+    "rate": _rate,
+    "p": lambda value: "<0.001" if value < 0.001 else f"{value:.3f}",
+    "auc": lambda value: f"{value:.3f}",
+    "score": lambda value: f"{value:#.3g}" if abs(value) < 99.95 else f"{value:.0f}",
+    "seconds": _seconds,
+    "ratio": lambda value: f"{value:.2f}×",
+    "memory": lambda value: f"{value:.0f} MB" if value < 1000 else f"{value / 1000:.1f} GB",
+    "number": lambda value: f"{value:.4g}",
+}
+
+
+def interval(kind: str, low: float, high: float) -> str:
+    """Return `low–high` with two decimals for AUCs and one percent sign for rates, or ""."""
+    if not (isfinite(low) and isfinite(high)):
+        return ""
+    form = FORMATS[kind]
+    if kind == "auc" and f"{low:.2f}" != f"{high:.2f}":
+        return f"{low:.2f}–{high:.2f}"
+    return f"{form(low).removesuffix('%')}–{form(high)}"
+
+
+def to_markdown(table: pd.DataFrame) -> str:
+    """Return the leaderboard as a GitHub table, two lines of explanation above it."""
+    several = table["track"].nunique() > 1
+    heads = ["Track"] * several + ["Defense"]
+    for column in SHOWN:
+        sees = column.group.removeprefix("Attacker sees ")
+        heads.append(f"{column.title}, {sees}" if sees in ACCESS else column.title)
+    lines = [*_explanation(table), "", _line([*heads, "Seeds", "Status"])]
+    lines.append(_line(["---"] * (several + 1) + ["---:"] * (len(SHOWN) + 1) + ["---"]))
+    for _, row in table.iterrows():
+        start = [row["track"]] * several + [f"**{row['defense']}**"]
+        cells = [_cell(row, column) for column in SHOWN]
+        lines.append(_line([*start, *cells, row["seeds"], row["status"]]))
+    return "\n".join(lines) + "\n"
+
+
+def _explanation(table: pd.DataFrame) -> tuple[str, str]:
+    samples, audited = (
+        " or ".join(f"{n:.0f}" for n in sorted(table[key].dropna().unique())) or "unknown"
+        for key in ("samples", "audited")
+    )
+    return (
+        "Lower is better in every column but p, AUC at best 0.5 (a coin toss; 1 is certainty): "
+        "copies and nL2 are shares of samples that copy a training image "
+        f"(n = {samples} samples per seed), p compares copies with `none` (small: hardly "
+        "luck), AUC is that of the strongest attack with the named access and TPR the "
+        f"highest at 1% FPR (n = {audited} audited images), FID and KID are distances to real "
+        "images, the rest is cost.  ",
+        "Intervals stand in parentheses, — means no number; `none` is the model without a "
+        "defense, the others follow by the upper end of the copy rate, and no rank is claimed.",
+    )
+
+
+def _cell(row: pd.Series, column: Column) -> str:
+    value = row[column.key]
+    if pd.isna(value):
+        return "—"
+    text = FORMATS[column.kind](value)
+    ends = interval(column.kind, *(row.get(f"{column.key}_{end}", nan) for end in ("low", "high")))
+    attack = row.get(column.key.replace("_auc", "_attack"), "") if column.kind == "auc" else ""
+    return " ".join(filter(None, (text, ends and f"({ends})", attack)))
+
+
+def _line(cells: list[Any]) -> str:
+    plain = (" ".join(str(cell).split()).replace("|", "\\|") for cell in cells)
+    return f"| {' | '.join(plain)} |"

@@ -1,0 +1,204 @@
+"""Figures as PNG bytes: the same arrays give the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from io import BytesIO
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+Array = NDArray[np.floating]
+Images = NDArray[np.uint8]  # (n, height, width, 1 or 3 channels)
+
+INK, FAINT = "#22252a", "#9aa0a8"
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito
+DASHES = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
+WIDTH = 8.0  # inches; at 800 px a point is 1.4 px
+STYLE: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "text.color": INK,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e8eaed",
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+}
+
+
+def roc(curves: Mapping[str, tuple[Array, Array]]) -> bytes:
+    """Return log-log ROC curves as PNG.
+
+    curves: label -> false and true positive rates, (k,) each in [0, 1], ascending. Rates below
+    0.001 are off the picture; the diagonal is chance.
+    """
+    with rc_context(STYLE):
+        figure, axes = _figure(5.6)
+        axes.plot([1e-3, 1], [1e-3, 1], color=FAINT, linewidth=1, linestyle=":", label="chance")
+        for (label, (fpr, tpr)), (color, dash) in zip(curves.items(), _looks(), strict=False):
+            steps, heights = np.maximum(fpr, 1e-4), np.maximum(tpr, 1e-4)
+            axes.step(steps, heights, where="post", color=color, linestyle=dash, label=label)
+        axes.set(xscale="log", yscale="log", xlim=(1e-3, 1), ylim=(1e-3, 1.05))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(lambda rate, _: f"{100 * rate:g}%")
+        axes.set_xlabel("False positive rate: strangers taken for members")
+        axes.set_ylabel("True positive rate: members found")
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
+        return _png(figure)
+
+
+def similarity_histogram(
+    similarities: Mapping[str, Array], background: Array, threshold: float, extractor: str
+) -> bytes:
+    """Return, one strip per defense, how similar samples are to their nearest training image.
+
+    similarities: defense -> (n,); background: (m,) similarities of real images that were never
+    trained on; right of `threshold` a sample counts as a copy, and each strip says how many do.
+    """
+    with rc_context(STYLE):
+        rows = max(1, len(similarities))
+        figure = Figure(figsize=(WIDTH, 1.1 + 0.85 * rows), layout="constrained")
+        strips = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
+        finite = [np.asarray(a)[np.isfinite(a)] for a in (*similarities.values(), background)]
+        span = np.concatenate([*finite, [threshold]])
+        step = float(np.ptp(span)) / 60 or 0.01
+        left, right = np.floor((span.min() - threshold) / step), (span.max() - threshold) / step
+        bins = threshold + step * np.arange(left - 1, right + 2)  # the threshold is an edge
+        for strip, defense, values in zip(strips, similarities, finite, strict=False):
+            strip.hist(finite[-1], bins, weights=_shares(finite[-1]), color="#d5d8dd")
+            for part, color in ((values <= threshold, COLORS[0]), (values > threshold, COLORS[1])):
+                weights = _shares(values)[part]
+                strip.hist(values[part], bins, weights=weights, color=color, alpha=0.75)
+            strip.axvline(threshold, color=INK, linewidth=1, linestyle=":")
+            copies = np.mean(values > threshold) if len(values) else 0.0
+            strip.text(1.01, 0.5, f"{copies:.1%}", transform=strip.transAxes, va="center")
+            strip.set_ylabel(defense, rotation=0, ha="right", va="center", labelpad=10)
+            strip.set(yticks=[], xlim=(bins[0], bins[-1]))
+            strip.spines["left"].set_visible(False)
+        strips[0].text(1.01, 1.05, "copies", transform=strips[0].transAxes, color=INK)
+        strips[-1].set_xlabel(
+            f"Similarity to the nearest training image ({extractor}); "
+            f"gray: real images never trained on; dots: threshold {threshold:.3g}"
+        )
+        return _png(figure)
+
+
+def neighbor_pairs(pairs: Mapping[str, tuple[Images, Images, Array]], shown: int = 10) -> bytes:
+    """Return, per defense, the most similar samples above their nearest training images.
+
+    pairs: defense -> samples and neighbors, uint8 (n, h, w, c) each, and similarities (n,).
+    """
+    with rc_context(STYLE):
+        rows = max(1, len(pairs))
+        figure = Figure(figsize=(WIDTH, 1.95 * rows), layout="constrained")
+        strips = figure.subplots(rows, 1, squeeze=False)[:, 0]
+        for axes, (defense, (samples, neighbors, similarity)) in zip(
+            strips, pairs.items(), strict=False
+        ):
+            top = np.argsort(-np.asarray(similarity), kind="stable")[:shown]
+            canvas = np.vstack([_mosaic(images[top], shown, 1) for images in (samples, neighbors)])
+            axes.imshow(canvas)
+            height, width = canvas.shape[:2]
+            for place, value in enumerate(np.asarray(similarity)[top]):
+                x = (place + 0.5) * width / shown
+                axes.text(x, height * 1.02, f"{value:.3f}", ha="center", va="top", fontsize=9)
+            axes.set_title(defense, loc="left", fontsize=11, fontweight="bold")
+            for y, name in ((0.75, "sample"), (0.25, "training")):
+                axes.text(
+                    -0.01, y, name, transform=axes.transAxes, ha="right", va="center", color=INK
+                )
+            axes.set_axis_off()
+        return _png(figure)
+
+
+def sample_grids(grids: Mapping[str, Images], shown: int = 64) -> bytes:
+    """Return the first `shown` samples of every defense, side by side.
+
+    grids: defense -> uint8 (n, h, w, c); small images are enlarged without smoothing.
+    """
+    with rc_context(STYLE):
+        across = min(3, max(1, len(grids)))
+        down = max(1, -(-len(grids) // across))
+        side = WIDTH / across
+        figure = Figure(figsize=(WIDTH, (side + 0.25) * down), layout="constrained")
+        columns = int(np.ceil(np.sqrt(shown)))
+        places = figure.subplots(down, across, squeeze=False).ravel()
+        for axes in places:
+            axes.set_axis_off()
+        for axes, (defense, images) in zip(places, grids.items(), strict=False):
+            axes.imshow(_mosaic(images[:shown], columns, -(-shown // columns)))
+            axes.set_title(defense, loc="left", fontsize=11, fontweight="bold")
+        return _png(figure)
+
+
+def loss_curves(curves: Mapping[str, tuple[Array, Array]]) -> bytes:
+    """Return training losses on a log scale; curves: network -> steps and losses, (k,) each."""
+    with rc_context(STYLE):
+        figure, axes = _figure(4.2)
+        for (name, (steps, losses)), (color, dash) in zip(curves.items(), _looks(), strict=False):
+            axes.plot(steps, losses, color=color, linestyle=dash, linewidth=1.4, label=name)
+        axes.set(xlabel="Training step", ylabel="Loss", yscale="log")
+        if curves:
+            axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
+        return _png(figure)
+
+
+def preview(images: Images, shown: int = 100) -> bytes:
+    """Return up to `shown` images, uint8 (n, h, w, c), as a PNG grid of ten columns.
+
+    Small images are enlarged by a whole factor, to at least 40 pixels a side.
+    """
+    images = images[:shown]
+    rows = max(1, -(-len(images) // 10))
+    canvas = BytesIO()
+    Image.fromarray(_mosaic(images, 10, rows)).save(canvas, format="PNG", optimize=True)
+    return canvas.getvalue()
+
+
+def _mosaic(images: Images, columns: int, rows: int) -> Images:
+    """The images row by row on white, (rows * cell, columns * cell, 3), enlarged when small."""
+    height, width = images.shape[1:3]
+    factor = -(-40 // min(height, width))
+    gap = max(2, factor * min(height, width) // 10)
+    canvas = np.full(
+        (rows, columns, factor * height + gap, factor * width + gap, 3), 255, dtype=np.uint8
+    )
+    for place, image in enumerate(images[: rows * columns]):
+        large = np.asarray(image).repeat(factor, axis=0).repeat(factor, axis=1)
+        # gray becomes three equal channels by broadcasting
+        canvas[place // columns, place % columns, :-gap, :-gap] = large
+    return canvas.swapaxes(1, 2).reshape(rows * canvas.shape[2], columns * canvas.shape[3], 3)
+
+
+def _figure(height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _looks() -> Iterable[tuple[str, object]]:
+    """Color and dash of each curve; pairs repeat after 24 curves."""
+    return cycle((color, dash) for dash in DASHES for color in COLORS)
+
+
+def _shares(values: Array) -> Array:
+    return np.full(len(values), 1 / max(1, len(values)))
+
+
+def _png(figure: Figure) -> bytes:
+    FigureCanvasAgg(figure)
+    canvas = BytesIO()
+    figure.savefig(canvas, format="png", dpi=150, facecolor="white", metadata={"Software": None})
+    return canvas.getvalue()

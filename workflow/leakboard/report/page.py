@@ -1,0 +1,241 @@
+"""The leaderboard as one HTML file that asks no host for anything."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from math import isfinite
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, StrictUndefined
+
+from leakboard.measures.ranking import ACCESS, FORMATS, SHOWN, TPR, Column, interval
+
+CAPTIONS = {
+    "samples": (
+        "What each defense draws",
+        "The first samples of every defense, from the same starting noise: place by place, the "
+        "grids show what a defense changed.",
+    ),
+    "neighbors": (
+        "The closest calls",
+        "Each defense's samples most similar to a training image, above that image; the number "
+        "is their similarity. Two equal rows are copies.",
+    ),
+    "similarity": (
+        "How close samples come",
+        "Similarity of every sample to its nearest training image. Right of the dotted threshold "
+        "a sample counts as a copy; gray is what real images never trained on look like.",
+    ),
+    "roc": (
+        "Members found, at each price",
+        "Share of members an attack finds against the share of strangers it wrongly accuses, "
+        "both on log scales. On the dotted diagonal it guesses; what matters is the far left.",
+    ),
+    "loss": ("Training", "Loss of each network while it was trained, on a log scale."),
+}
+FIELDS = (
+    *("seed", "defense", "sampler", "attack", "sees", "metric", "value", "interval", "n"),
+    *("unit", "better", "reported", "status", "note", "digest"),
+)
+NUMERIC = {"seed", "value", "interval", "n", "reported"}
+UNMEASURED = "not measured"
+
+
+@dataclass(frozen=True)
+class Board:
+    """One track: its question in a sentence, its leaderboard, every number, PNG figures.
+
+    Figures are captioned by name up to the first `-`: samples, neighbors, similarity, roc,
+    loss; another name is its own caption.
+    """
+
+    track: str
+    about: str
+    table: pd.DataFrame
+    measurements: pd.DataFrame
+    figures: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What stands in a cell: without text it is missing, and `reason` says why."""
+
+    text: str = ""
+    under: tuple[str, ...] = ()
+    sort: str = ""  # what the page sorts by, when not the text
+    reason: str = UNMEASURED
+    span: tuple[float, float, float] | None = None  # low, value, high as percent of the column
+    heat: float = 0.0  # 0: chance, 1: certainty
+
+
+def render(boards: Iterable[Board]) -> str:
+    """Return the whole page; equal boards give equal text, and all of it is escaped."""
+    template = resources.files("leakboard.report").joinpath("leaderboard.html.j2")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    page = environment.from_string(template.read_text(encoding="utf-8"))
+    return page.render(boards=[_view(board) for board in boards])
+
+
+def _view(board: Board) -> dict[str, Any]:
+    table, measurements = board.table, board.measurements
+    return {
+        "track": board.track,
+        "about": board.about,
+        "finding": _finding(table),
+        "groups": _groups(),
+        "columns": SHOWN,
+        "rows": [_row(row, table, measurements) for _, row in table.iterrows()],
+        "notes": [_note(row) for _, row in table.iterrows()],
+        "samples": _counts(table, "samples"),
+        "audited": _counts(table, "audited"),
+        "heats": [_heat(sees, table, measurements) for sees in ACCESS],
+        "figures": [_figure(name, png) for name, png in sorted(board.figures.items(), key=_place)],
+        "fields": [(name, name in NUMERIC) for name in FIELDS],
+        "measurements": [_measurement(row) for row in measurements.to_dict("records")],
+    }
+
+
+def _finding(table: pd.DataFrame) -> str:
+    """What happens without a defense, in a sentence; empty when it was not measured."""
+    for _, row in table[table["defense"] == "none"].iterrows():
+        parts = []
+        if isfinite(row["copy_rate"]):
+            copies = FORMATS["rate"](row["copy_rate"])
+            parts.append(f"{copies} of the samples copy a training image")
+        aucs = {sees: row[f"{sees}_auc"] for sees in ACCESS if isfinite(row[f"{sees}_auc"])}
+        if aucs:
+            sees = max(aucs, key=lambda name: aucs[name])
+            parts.append(
+                f"the strongest attack ({row[f'{sees}_attack']}, on the {sees}) tells members "
+                f"from strangers with an AUC of {aucs[sees]:.3f}"
+            )
+        if parts:
+            return f"Without a defense, {' and '.join(parts)}."
+    return ""
+
+
+def _groups() -> list[tuple[str, int]]:
+    names = [column.group for column in SHOWN]
+    return [(name, names.count(name)) for name in dict.fromkeys(names)]
+
+
+def _row(row: pd.Series, table: pd.DataFrame, measurements: pd.DataFrame) -> dict[str, Any]:
+    cells = [_cell(row, column, table, measurements) for column in SHOWN]
+    return {"defense": row["defense"], "status": _text(row["status"]), "cells": cells}
+
+
+def _cell(row: pd.Series, column: Column, table: pd.DataFrame, rows: pd.DataFrame) -> Cell:
+    key, value = column.key, row[column.key]
+    if pd.isna(value):
+        return Cell(reason=_reason(row, column, rows))
+    low, high = (row.get(f"{key}_{end}", float("nan")) for end in ("low", "high"))
+    attack = _text(row.get(f"{column.key.removesuffix('_auc')}_attack"))
+    under = (interval(column.kind, low, high), attack if column.kind == "auc" else "")
+    span = None
+    if under[0]:
+        start, end = (0.5, 1.0) if column.kind == "auc" else (0.0, table[f"{key}_high"].max())
+        width = (end - start) or 1.0
+        clipped = [100 * min(max((x - start) / width, 0), 1) for x in (low, value, high)]
+        span = (round(clipped[0], 1), round(clipped[1], 1), round(clipped[2], 1))
+    text = FORMATS[column.kind](value)
+    return Cell(text, tuple(filter(None, under)), sort=repr(float(value)), span=span)
+
+
+def _reason(row: pd.Series, column: Column, rows: pd.DataFrame) -> str:
+    if column.kind == "p" and row["defense"] == "none":
+        return "none is what the others are compared with"
+    if column.key.endswith("_tpr"):
+        sees = column.key.removesuffix("_tpr")
+        mine = (rows["defense"] == row["defense"]) & (rows["sees"] == sees)
+        return _why(rows[mine & (rows["metric"] == TPR)])
+    return UNMEASURED
+
+
+def _why(rows: pd.DataFrame) -> str:
+    """Why these rows hold no number: the first status and note found."""
+    for _, row in rows.iterrows():
+        words = [text for text in (_text(row["status"]), _text(row["note"])) if text]
+        if words:
+            return ": ".join(words)
+    return UNMEASURED
+
+
+def _note(row: pd.Series) -> tuple[str, list[str]]:
+    """A defense and what to know about it; `complete` goes without saying."""
+    status = _text(row["status"])
+    words = [_text(row["paper"]), _text(row["caveat"]), "" if status == "complete" else status]
+    return row["defense"], [word for word in words if word]
+
+
+def _counts(table: pd.DataFrame, column: str) -> str:
+    counts = sorted(table[column].dropna().unique())
+    return " or ".join(f"{count:.0f}" for count in counts) or "an unknown number of"
+
+
+def _heat(sees: str, table: pd.DataFrame, measurements: pd.DataFrame) -> dict[str, Any]:
+    """AUC of every attack with this access against every defense, strongest attack first."""
+    aucs = measurements[(measurements["metric"] == "auc") & (measurements["sees"] == sees)]
+    numbers = aucs.assign(value=pd.to_numeric(aucs["value"], errors="coerce"))
+    strength = numbers.groupby("attack")["value"].mean().fillna(0)
+    attacks = sorted(strength.index, key=lambda attack: (-strength[attack], attack))
+    rows = []
+    for defense in table["defense"]:
+        mine = numbers[numbers["defense"] == defense]
+        cells = [_warm(mine[mine["attack"] == attack]) for attack in attacks]
+        rows.append((defense, cells))
+    return {"sees": sees, "attacks": attacks, "rows": rows}
+
+
+def _warm(rows: pd.DataFrame) -> Cell:
+    value = rows["value"].mean()
+    if not isfinite(value):
+        return Cell(reason=_why(rows))
+    heat = round(min(max(2 * value - 1, 0), 1), 3)
+    return Cell(FORMATS["auc"](value), sort=repr(float(value)), heat=heat)
+
+
+def _place(figure: tuple[str, bytes]) -> tuple[int, str]:
+    kinds = list(CAPTIONS)
+    kind = figure[0].partition("-")[0]
+    return (kinds.index(kind) if kind in kinds else len(kinds)), figure[0]
+
+
+def _figure(name: str, png: bytes) -> dict[str, str]:
+    kind, _, variant = name.partition("-")
+    title, caption = CAPTIONS.get(kind, (name, ""))
+    title += f" ({variant})" if variant and kind in CAPTIONS else ""
+    source = f"data:image/png;base64,{b64encode(png).decode()}"
+    return {"title": title, "caption": caption, "source": source}
+
+
+def _measurement(row: Mapping[Any, Any]) -> list[Cell]:
+    """One measurement as the cells named by `FIELDS`."""
+    why = ": ".join(filter(None, (_text(row["status"]), _text(row["note"])))) or UNMEASURED
+    ends = [pd.to_numeric(row[key], errors="coerce") for key in ("ci_low", "ci_high")]
+    cells = []
+    for name in FIELDS:
+        if name == "interval":
+            text = interval("number", *ends)
+            sort = repr(float(ends[0])) if text else ""
+            cells.append(Cell(text, sort=sort, reason="no interval"))
+        elif name in NUMERIC:
+            value = pd.to_numeric(row[name], errors="coerce")
+            text = FORMATS["number"](value) if isfinite(value) else _text(row[name])
+            sort = repr(float(value)) if isfinite(value) else text
+            cells.append(Cell(text, sort=sort, reason=why if name == "value" else "does not apply"))
+        elif name == "digest":
+            cells.append(Cell(_text(row[name])[:8], sort=_text(row[name]), reason="no digest"))
+        else:
+            cells.append(Cell(_text(row[name]), reason="does not apply"))
+    return cells
+
+
+def _text(value: Any) -> str:
+    """The text of a cell; missing is empty."""
+    return "" if value is None or pd.isna(value) else str(value)

@@ -1,0 +1,123 @@
+"""`leakboard run`: Snakemake, but one run per folder, no stale lock, and it ends with `make`."""
+
+import argparse
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import psutil
+
+from .errors import UserError
+from .job import end_with, identity
+
+DRY = ("--dry-run", "--dryrun", "-n")
+
+
+def main(args: Sequence[str]) -> NoReturn:
+    """Become Snakemake, with `args` and every core (unless `args` say how many).
+
+    A live run in the same folder ends this one with a message and exit code 1. The lock of a
+    killed run is removed. A dry run looks at neither.
+    """
+    known = _known(args)
+    folder = Path(known.directory or ".").resolve()
+    try:
+        if not known.dry:
+            check(folder)
+    except UserError as error:
+        print(f"leakboard: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    env = dict(os.environ)
+    if make := _make():
+        env["LEAKBOARD_PARENT"] = make
+    cores = [] if known.parallel else ["--cores", "all"]
+    sys.stdout.flush()
+    os.execve(sys.executable, [sys.executable, "-m", "snakemake", *cores, *args], env)
+
+
+def guard() -> None:
+    """At the top of the Snakefile: jobs end with this workflow, and this workflow with `make`.
+
+    The name of `make` is forgotten here, so that nobody inherits it: a job watches its workflow.
+    """
+    os.environ["LEAKBOARD_WORKFLOW_PID"] = identity(os.getpid())
+    if parent := os.environ.pop("LEAKBOARD_PARENT", None):
+        end_with(parent)
+
+
+def check(folder: Path) -> None:
+    """Make sure that no other run works in `folder`, then remove the lock of a killed one.
+
+    Raises UserError when one does, or when the lock was made on another machine, where this one
+    cannot look.
+    """
+    if (pid := live(folder)) is not None:
+        raise UserError(
+            f"a run is already at work in {folder} (process {pid}); wait for it, or end it with"
+            f" `kill {pid}` and run the same command again; finished results are kept"
+        )
+    state, here = folder / ".snakemake", platform.node()
+    owner, locks = state / "leakboard-host", state / "locks"
+    stale = sorted(locks.glob("*.lock"))
+    if stale and owner.exists() and (host := owner.read_text().strip()) != here:
+        raise UserError(
+            f"the lock in {locks} was made on {host}, and this is {here}; when no run is left"
+            " there, run `snakemake --unlock` and the same command again"
+        )
+    for lock in stale:
+        lock.unlink(missing_ok=True)
+    if stale:
+        print(f"leakboard: an earlier run in {folder} was killed; its lock is removed")
+    state.mkdir(exist_ok=True)
+    owner.write_text(f"{here}\n")
+
+
+def live(folder: Path) -> int | None:
+    """The process id of a Snakemake at work in `folder` (not a dry run, not above us), or None."""
+    mine = {os.getpid(), *(p.pid for p in psutil.Process().parents())}
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        command = process.info["cmdline"] or []
+        if (
+            process.pid not in mine
+            and _is_snakemake(command)
+            and not _known(command).dry
+            and process.info["cwd"] == str(folder)
+        ):
+            return process.pid
+    return None
+
+
+def _is_snakemake(command: Sequence[str]) -> bool:
+    names = [Path(word).name for word in command[:3]] + ["", "", ""]
+    python = names[0].startswith("python")
+    return names[0] == "snakemake" or (
+        python and (names[1] == "snakemake" or names[1:3] == ["-m", "snakemake"])
+    )
+
+
+def _known(args: Sequence[str]) -> argparse.Namespace:
+    """What must be known of Snakemake's arguments; everything else is Snakemake's to judge."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--directory", "-d")
+    parser.add_argument(*DRY, action="store_true", dest="dry")
+    # a profile or another executor says itself how much runs at the same time
+    how_many = ("--cores", "-c", "--jobs", "-j", "--executor", "-e", "--profile")
+    parser.add_argument(*how_many, nargs="?", const="", dest="parallel")
+    try:
+        known = parser.parse_known_args(list(args))[0]
+    except argparse.ArgumentError:  # short ones in a row, like -np; or Snakemake says what is wrong
+        dry = any(word.startswith("-n") for word in args)
+        known = argparse.Namespace(directory=None, dry=dry, parallel=None)
+    known.parallel = known.parallel is not None
+    return known
+
+
+def _make() -> str | None:
+    """The identity of the `make` that runs this, if one does."""
+    for process in psutil.Process().parents():
+        if process.name() in ("make", "gmake"):
+            return identity(process.pid)
+    return None

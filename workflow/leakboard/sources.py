@@ -1,0 +1,43 @@
+"""Which source files a job's numbers depend on, found by reading imports instead of running them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from leakboard import plugins
+
+PLUMBING = {"errors", "files", "job", "progress", "plugins"}  # cannot change a number
+
+
+def sources(step: Path, used: Mapping[str, str]) -> list[Path]:
+    """The step, its plug-ins (group: method), and all library modules they import, sorted.
+
+    They are inputs of the job, compared by content: editing one plug-in reruns what uses it.
+    """
+    found: set[Path] = set()
+    todo = [step, *(plugins.file(group, method) for group, method in used.items())]
+    while todo:
+        file = todo.pop()
+        if file not in found:
+            found.add(file)
+            todo += [f for f in imports(file) if f.stem not in PLUMBING]
+    return sorted(found)
+
+
+@cache
+def imports(file: Path) -> tuple[Path, ...]:
+    """The leakboard modules that a source file imports, as files; found without running it."""
+    library = Path(__file__).parent
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names.add(node.module)
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    parts = [name.split(".")[1:] for name in names if name.split(".")[0] == "leakboard"]
+    files = (library.joinpath(*part).with_suffix(".py") for part in parts if part)
+    return tuple(sorted(f for f in files if f.is_file()))

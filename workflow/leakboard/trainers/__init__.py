@@ -1,0 +1,1 @@
+"""What training minimizes: one file each, a class `Trainer`."""

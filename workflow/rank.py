@@ -1,0 +1,19 @@
+"""Make one row of each defense."""
+
+import json
+
+from leakboard import artefacts, measurements
+from leakboard.costs import costs
+from leakboard.files import atomic, write_bytes
+from leakboard.job import job
+from leakboard.measures import ranking
+
+with job(snakemake.log[0]):
+    spec = json.loads(snakemake.params.spec)
+    rows = artefacts.read_table(snakemake.input.measurements, spec["gathered"])
+    measurements.check(rows, spec["digests"])
+    spent = costs([artefacts.read_json(file) for file in snakemake.input.perf], spec["trainings"])
+    board = ranking.leaderboard(rows, spent, spec["defenses"], spec["headline"])
+    with atomic(snakemake.output.csv) as temporary:
+        measurements.write_csv(temporary, board)
+    write_bytes(snakemake.output.md, ranking.to_markdown(board).encode())

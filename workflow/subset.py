@@ -1,0 +1,14 @@
+"""Choose the members, the held-out and the reference images."""
+
+import json
+
+from leakboard import artefacts, measurements, plugins
+from leakboard.job import job
+from leakboard.subset import split
+
+with job(snakemake.log[0]):
+    spec = json.loads(snakemake.params.spec)
+    images, labels = plugins.load("datasets", **spec["dataset"]).load()
+    table = split(images, labels, **spec["subset"])
+    artefacts.write_npz(snakemake.output.images, spec, images=images, labels=labels)
+    measurements.write_csv(snakemake.output.split, table)

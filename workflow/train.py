@@ -1,0 +1,31 @@
+"""Train a network: denoiser, classifier or encoder, as its trainer says."""
+
+import json
+from pathlib import Path
+
+from leakboard import artefacts, networks, plugins, progress, subset
+from leakboard.digests import digest
+from leakboard.job import job
+from leakboard.training import prepare
+
+with job(snakemake.log[0], snakemake.output.perf, dict(snakemake.wildcards)) as this:
+    spec = json.loads(snakemake.params.spec)
+    pool = artefacts.read_npz(snakemake.input.images, spec["subset"])
+    rows = subset.rows_of_pool(subset.read_split(snakemake.input.split), spec["data"])
+    folder = Path(snakemake.output.weights).parent
+    checkpoint = Path("results", spec["track"], "checkpoints", spec["network"])
+    training = prepare(
+        spec,
+        plugins.load("trainers", **spec["trainer"]),
+        pool["images"][rows],
+        pool["labels"][rows],
+        rows,
+        init=Path(snakemake.input.init[0]).parent if snakemake.input.init else None,
+        inputs=[Path(f) for f in snakemake.input],
+        checkpoints=checkpoint / f"seed{spec['seed']}",
+        curve=Path(snakemake.output.curve),
+    )
+    net = training.run(lambda step, steps: progress.report(snakemake.log[0], step, steps))
+    networks.save(net, folder, training.schedule, spec["noise"], artefacts.about(spec))
+    this.earlier_seconds = training.earlier_seconds
+    training.forget()
