@@ -23,6 +23,6 @@ rule attack:
         spec=spec("attack"),
     threads: 1
     resources:
-        gpu=1,
+        gpu=GPU,
     script:
         "../workflow/attack.py"

@@ -18,6 +18,7 @@ from leakboard.sources import sources
 run.guard()  # jobs end with this process, and this process with `make`
 
 HOME = Path(workflow.basedir)
+GPU = int(Path("/dev/nvidia0").exists())  # a machine without one runs as many jobs as it has cores
 NAMED = ", ".join(os.path.relpath(f) for f in workflow.configfiles) or "config/config.yaml"
 
 try:
@@ -61,6 +62,15 @@ def network_files(wildcards, names, seed=None):
     """The weights of networks by name."""
     seed = wildcards.seed if seed is None else seed
     return expand(rules.train.output.weights, track=wildcards.track, network=names, seed=seed)
+
+
+def init_files(wildcards):
+    """The weights that a training starts from: of a network made here, or of a folder."""
+    plan = PLANS[wildcards.track]
+    folder = plan.init_folder(wildcards.network)
+    if folder:
+        return [f"{folder}/diffusion_pytorch_model.safetensors"]
+    return network_files(wildcards, plan.init_of(wildcards.network))
 
 
 def encoder_files(wildcards):

@@ -23,7 +23,7 @@ rule embed_pools:
     params:
         spec=spec("embed_pools"),
     resources:
-        gpu=1,
+        gpu=GPU,
     script:
         "../workflow/embed_pools.py"
 
@@ -43,7 +43,7 @@ rule embed:
     params:
         spec=spec("embed"),
     resources:
-        gpu=1,
+        gpu=GPU,
     script:
         "../workflow/embed.py"
 

@@ -24,7 +24,7 @@ rule sample:
         spec=spec("sample"),
     threads: 1
     resources:
-        gpu=1,
+        gpu=GPU,
     script:
         "../workflow/sample.py"
 

@@ -11,7 +11,7 @@ rule train:
     input:
         images=rules.subset.output.images,
         split=rules.subset.output.split,
-        init=lambda w: network_files(w, PLANS[w.track].init_of(w.network)),
+        init=init_files,
         teachers=lambda w: network_files(w, PLANS[w.track].teachers_of(w.network)),
         code=code("train"),
     output:
@@ -29,6 +29,6 @@ rule train:
         spec=spec("train"),
     threads: 1
     resources:
-        gpu=1,
+        gpu=GPU,
     script:
         "../workflow/train.py"

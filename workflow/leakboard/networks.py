@@ -103,13 +103,14 @@ class Encoder(ModelMixin, ConfigMixin):
         flat = 2 * width * ((sample_size + 1) // 2) ** 2 if sample_size <= 8 else 2 * width
         self.pool = sample_size > 8  # tiny images keep their places, larger ones are averaged
         self.project = nn.Linear(flat, dim)
+        self.scale = nn.LayerNorm(dim)  # features of one size, whatever the images
         self.head = nn.Linear(dim, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (b, c, h, w) in [-1, 1] -> features (b, dim), not normalized."""
+        """x (b, c, h, w) in [-1, 1] -> features (b, dim)."""
         hidden = functional.silu(self.three(self.two(self.one(self.stem(x)))))
         hidden = hidden.mean((2, 3)) if self.pool else hidden.flatten(1)
-        return self.project(hidden)
+        return self.scale(self.project(hidden))
 
     def logits(self, x: Tensor) -> Tensor:
         """x (b, c, h, w) -> (b, outputs)."""

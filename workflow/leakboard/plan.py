@@ -35,6 +35,10 @@ class Plan:
         init = self.board.networks[network].init
         return [init] if init in self.board.networks else []
 
+    def init_folder(self, network: str) -> str | None:
+        """The diffusers folder from elsewhere that a training starts from, if it does."""
+        return None if self.init_of(network) else self.board.networks[network].init
+
     def teachers_of(self, network: str) -> list[str]:
         """The networks that teach a training, in the order of its entry."""
         return list(self.board.networks[network].teachers.values())

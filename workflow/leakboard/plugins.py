@@ -172,3 +172,10 @@ def _bound(node: ast.expr) -> Any:
         case ast.Call(func=ast.Name(id=name), args=[value]) if name in BOUNDS:
             return BOUNDS[name](ast.literal_eval(value))
     return None
+
+
+def defaults(group: str, method: str) -> dict[str, Any]:
+    """param -> its default, "required" where it must be given."""
+    model, fields = _model(group, method)
+    found = ((name, model.model_fields[name]) for name in fields)
+    return {name: "required" if f.is_required() else f.default for name, f in found}

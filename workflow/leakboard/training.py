@@ -268,8 +268,8 @@ def prepare(
         channels=pixels.shape[3],
         **trainer.outputs(data.labels),
     )
-    if init is not None or spec["init"] is not None:
-        networks.start_from(net, init or Path(spec["init"]))
+    if init is not None:
+        networks.start_from(net, init)
     key = hashlib.sha256(json.dumps(spec, sort_keys=True).encode())
     for file in inputs:
         key.update(hashlib.sha256(file.read_bytes()).digest())

@@ -23,7 +23,7 @@ class Trainer:
 
     trains: ClassVar[str] = "encoder"
     temperature: Annotated[float, Gt(0)] = 0.05
-    entropy_weight: Annotated[float, Ge(0)] = 5.0
+    entropy_weight: Annotated[float, Ge(0)] = 1.0  # 30 in the paper, with batches of 4,096
     mixup: Annotated[float, Ge(0), Le(1)] = 0.5  # share of the first views that are mixed
     strength: Annotated[float, Ge(0), Le(1)] = 1.0  # of the alterations
 

@@ -1,0 +1,75 @@
+"""FID and KID against closed forms and independent implementations."""
+
+import numpy as np
+import pytest
+from scipy.linalg import sqrtm
+
+from leakboard.quality import fid, kid, quality
+
+
+def exact(mean: float, scale: float, d: int = 4) -> np.ndarray:
+    """Points whose sample mean is exactly `mean` and whose covariance is exactly scale^2 I."""
+    n = 2 * d
+    spread = scale * np.sqrt((n - 1) / 2) * np.concatenate([np.eye(d), -np.eye(d)])
+    return spread + mean
+
+
+def test_the_distance_of_two_gaussians_has_its_closed_form():
+    # N(0, I_4) to N(1, 4 I_4): |1|^2 = 4 and tr(I + 4 I - 2 * 2 I) = 4.
+    assert fid(exact(0, 1), exact(1, 2)) == pytest.approx(8, abs=1e-6)
+
+
+def test_a_set_has_no_distance_to_itself():
+    points = np.random.default_rng(0).normal(size=(500, 16))
+    assert fid(points, points) == pytest.approx(0, abs=1e-6)
+
+
+def test_fid_agrees_with_the_textbook_formula():
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(size=(300, 8)) @ rng.normal(size=(8, 8)), rng.normal(size=(400, 8)) + 0.3
+    s, t = np.cov(a.T), np.cov(b.T)
+    gap = ((a.mean(0) - b.mean(0)) ** 2).sum()
+    expected = gap + np.trace(s + t - 2 * sqrtm(s @ t).real)
+    assert fid(a, b) == pytest.approx(expected, rel=1e-5)
+
+
+def test_kid_agrees_with_a_double_loop():
+    rng = np.random.default_rng(2)
+    a, b = rng.normal(size=(30, 5)), rng.normal(size=(30, 5)) + 0.5
+
+    def k(x, y):
+        return (x @ y / 5 + 1) ** 3
+
+    pairs = [(i, j) for i in range(30) for j in range(30)]
+    aa = np.mean([k(a[i], a[j]) for i, j in pairs if i != j])
+    bb = np.mean([k(b[i], b[j]) for i, j in pairs if i != j])
+    ab = np.mean([k(a[i], b[j]) for i, j in pairs])
+    assert kid(a, b) == pytest.approx(aa + bb - 2 * ab, rel=1e-5)
+
+
+def test_kid_of_one_distribution_is_near_zero_and_grows_with_the_shift():
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(size=(2, 500, 8))
+    assert abs(kid(a, b)) < 0.02
+    assert kid(a, b + 0.5) > 0.05
+
+
+def test_copying_a_small_set_costs_quality():
+    rng = np.random.default_rng(4)
+    held_out, members, fresh = (rng.normal(size=(n, 16)) for n in (1000, 100, 1000))
+    copies = members[rng.integers(100, size=1000)]
+    assert fid(held_out, copies) > 3 * fid(held_out, fresh)
+
+
+def test_intervals_hold_the_value_and_shrink_with_more_pictures():
+    rng = np.random.default_rng(5)
+
+    def width(n):
+        rows = quality(rng.normal(size=(n, 8)), rng.normal(size=(n, 8)) + 0.2, "toy")
+        for row in rows:
+            assert row.ci_low < row.value < row.ci_high
+            assert "not Inception" in row.note
+            assert row.metric.endswith(":toy")
+        return rows[0].ci_high - rows[0].ci_low
+
+    assert width(2000) < width(200)

@@ -1,0 +1,52 @@
+"""`leakboard ...`: what one does around a run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from leakboard.errors import UserError
+
+
+def main() -> None:
+    """The command line; each command's help says what it does."""
+    parser = argparse.ArgumentParser(prog="leakboard", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser(
+        "run", help="reproduce the leaderboard: Snakemake with its arguments", add_help=False
+    )
+    list_ = commands.add_parser("list", help="name the methods that can be used in the config")
+    list_.add_argument("group", nargs="?", help="defenses, attacks, trainers, ...")
+    docs = commands.add_parser("docs", help="write the JSON schemas and config/README.md anew")
+    docs.add_argument("--root", type=Path, default=Path(), help="the folder of the Snakefile")
+    arguments, rest = parser.parse_known_args()
+    if rest and arguments.command != "run":
+        parser.error(f"unknown arguments: {' '.join(rest)}")
+    try:
+        if arguments.command == "run":
+            from leakboard import run
+
+            run.main(sys.argv[2:])
+        elif arguments.command == "list":
+            _list(arguments.group)
+        else:
+            from leakboard import docs as writer
+
+            writer.write(arguments.root)
+    except UserError as error:
+        sys.exit(f"leakboard: {error}")
+
+
+def _list(group: str | None) -> None:
+    from leakboard import plugins
+
+    for name in [group] if group else plugins.CLASSES:
+        if name not in plugins.CLASSES:
+            raise UserError(
+                f"no group '{name}'; {plugins.did_you_mean(str(name), plugins.CLASSES)}"
+            )
+        print(f"{name}:")
+        for method in plugins.modules(name):
+            defaults = plugins.defaults(name, method).items()
+            print(f"  {method:20} {', '.join(f'{key}: {value}' for key, value in defaults)}")
