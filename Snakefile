@@ -1,6 +1,6 @@
 """Do image diffusion models leak their training pictures, and which defenses stop it?
 
-    data -> training -> sampling -> features -> attacks -> measures -> leaderboard
+data -> training -> sampling -> features -> attacks -> measures -> leaderboard
 """
 
 from snakemake.utils import min_version

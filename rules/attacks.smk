@@ -9,7 +9,7 @@ out   results/{track}/scores/{attack}/{sees}/{target}/seed{seed}.parquet
 rule attack:
     """Score every audited image: higher = more likely a member."""
     input:
-        networks=lambda w: network_files(w, PLANS[w.track].queried(w.sees, w.target)),
+        networks=made("train", "weights", "queried"),
         images=rules.subset.output.images,
         split=rules.subset.output.split,
         code=code("attack"),
@@ -19,10 +19,10 @@ rule attack:
         "results/logs/attack/{track}/{attack}/{sees}/{target}/seed{seed}.log",
     conda:
         "../envs/leakboard.yaml"
-    params:
-        spec=spec("attack"),
     threads: 1
     resources:
         gpu=GPU,
+    params:
+        spec=spec("attack"),
     script:
         "../workflow/attack.py"

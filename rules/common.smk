@@ -9,7 +9,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from leakboard import resolve, run
+from leakboard import needs, resolve, run
 from leakboard.digests import canonical
 from leakboard.errors import UserError
 from leakboard.plan import Plan
@@ -18,7 +18,7 @@ from leakboard.sources import sources
 run.guard()  # jobs end with this process, and this process with `make`
 
 HOME = Path(workflow.basedir)
-GPU = int(Path("/dev/nvidia0").exists())  # a machine without one runs as many jobs as it has cores
+GPU = run.gpu()  # what a network's job asks for: one GPU, or where there is none, nothing
 NAMED = ", ".join(os.path.relpath(f) for f in workflow.configfiles) or "config/config.yaml"
 
 try:
@@ -58,101 +58,32 @@ def code(stage):
     return files
 
 
-def network_files(wildcards, names, seed=None):
-    """The weights of networks by name."""
-    seed = wildcards.seed if seed is None else seed
-    return expand(rules.train.output.weights, track=wildcards.track, network=names, seed=seed)
+def made(maker, output, need, *more):
+    """Files that `maker` makes, as inputs of a job: those whose names `leakboard.needs` lists."""
+
+    def files(wildcards):
+        pattern = getattr(getattr(rules, maker).output, output)
+        names = getattr(needs, need)(PLANS[wildcards.track], *more, **wildcards)
+        return [pattern.format(**{**wildcards, **each}) for each in names]
+
+    return files
 
 
 def init_files(wildcards):
     """The weights that a training starts from: of a network made here, or of a folder."""
-    plan = PLANS[wildcards.track]
-    folder = plan.init_folder(wildcards.network)
+    folder = PLANS[wildcards.track].init_folder(wildcards.network)
     if folder:
         return [f"{folder}/diffusion_pytorch_model.safetensors"]
-    return network_files(wildcards, plan.init_of(wildcards.network))
-
-
-def encoder_files(wildcards):
-    """The weights of an extractor's network: trained once per track, with the first seed."""
-    plan = PLANS[wildcards.track]
-    return network_files(wildcards, plan.encoder_of(wildcards.extractor), plan.track.seeds[0])
-
-
-def sample_files(wildcards):
-    """All shards of one (defense, sampler, seed)."""
-    shards = range(len(PLANS[wildcards.track].shards))
-    return expand(rules.sample.output.samples, shard=shards, **wildcards)
-
-
-def score_files(wildcards):
-    """The scores that tell about a defense: of its raw networks, or of its predictor."""
-    targets = PLANS[wildcards.track].scored(wildcards.sees, wildcards.defense)
-    return expand(rules.attack.output.scores, target=targets, **wildcards)
-
-
-def cell_files(wildcards):
-    """Every measured cell of a track."""
-    cells = PLANS[wildcards.track].cells()
-    return [
-        path
-        for stage, names in cells.items()
-        for cell in names
-        for path in expand(getattr(rules, stage).output.cell, track=wildcards.track, **cell)
-    ]
-
-
-def perf_files(wildcards):
-    """What every training and every drawing of a track cost."""
-    plan = PLANS[wildcards.track]
-    each = {"track": wildcards.track, "seed": plan.track.seeds}
-    drawn = {"defense": plan.board.defenses, "sampler": "plain", "shard": range(len(plan.shards))}
-    trained = plan.closure(n for name in plan.board.defenses for n in plan.networks_of(name))
-    return expand(rules.train.output.perf, network=trained, **each) + expand(
-        rules.sample.output.perf, **drawn, **each
-    )
+    return made("train", "weights", "init")(wildcards)
 
 
 def preview_files(_):
     """One grid of pictures for each (track, defense, seed)."""
     return [
-        path
+        rules.preview.output.png.format(track=track, **names)
         for track, plan in PLANS.items()
-        for path in expand(
-            rules.preview.output.png,
-            track=track,
-            defense=plan.board.defenses,
-            sampler="plain",
-            seed=plan.track.seeds,
-        )
+        for names in needs.pictures(plan)
     ]
-
-
-def figure_files(wildcards):
-    """What the figures show: the first seed of every defense."""
-    plan = PLANS[wildcards.track]
-    one = {
-        "track": wildcards.track,
-        "seed": plan.track.seeds[0],
-        "sampler": "plain",
-        "extractor": plan.track.evaluation.copies,
-    }
-    names = list(plan.board.defenses)
-    return {
-        "samples": expand(rules.sample.output.samples, defense=names, shard=0, **one),
-        "tables": expand(rules.similarity.output.table, defense=names, **one),
-        "background": expand(rules.background.output.table, **one),
-        "scores": [
-            path
-            for attack, sees, target in plan.drawn_scores
-            for path in expand(
-                rules.attack.output.scores, attack=attack, sees=sees, target=target, **one
-            )
-        ],
-        "curves": expand(rules.train.output.curve, network=plan.denoisers, **one),
-        "images": rules.subset.output.images.format(**one),
-        "split": rules.subset.output.split.format(**one),
-    }
 
 
 def show(tracks):

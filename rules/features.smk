@@ -11,7 +11,7 @@ out   results/{track}/features/{extractor}/pools.npz                            
 rule embed_pools:
     """Extract the features of all real images, and of altered copies of them."""
     input:
-        network=encoder_files,
+        network=made("train", "weights", "encoder"),
         images=rules.subset.output.images,
         code=code("embed_pools"),
     output:
@@ -20,10 +20,10 @@ rule embed_pools:
         "results/logs/embed_pools/{track}/{extractor}.log",
     conda:
         "../envs/leakboard.yaml"
-    params:
-        spec=spec("embed_pools"),
     resources:
         gpu=GPU,
+    params:
+        spec=spec("embed_pools"),
     script:
         "../workflow/embed_pools.py"
 
@@ -31,8 +31,8 @@ rule embed_pools:
 rule embed:
     """Extract the features of drawn pictures."""
     input:
-        network=encoder_files,
-        samples=sample_files,
+        network=made("train", "weights", "encoder"),
+        samples=made("sample", "samples", "shards"),
         code=code("embed"),
     output:
         features="results/{track}/features/{extractor}/{defense}/{sampler}/seed{seed}.npz",
@@ -40,10 +40,10 @@ rule embed:
         "results/logs/embed/{track}/{extractor}/{defense}/{sampler}/seed{seed}.log",
     conda:
         "../envs/leakboard.yaml"
-    params:
-        spec=spec("embed"),
     resources:
         gpu=GPU,
+    params:
+        spec=spec("embed"),
     script:
         "../workflow/embed.py"
 

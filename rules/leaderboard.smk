@@ -9,7 +9,10 @@ out   results/{track}/measurements.{csv,parquet}, leaderboard.{csv,md}, figures/
 rule gather:
     """Put every row of a track into one table."""
     input:
-        cells=cell_files,
+        describe=made("describe", "cell", "cells", "describe"),
+        copying=made("copying", "cell", "cells", "copying"),
+        quality=made("quality", "cell", "cells", "quality"),
+        membership=made("membership", "cell", "cells", "membership"),
         code=code("gather"),
     output:
         csv="results/{track}/measurements.csv",
@@ -28,7 +31,8 @@ rule rank:
     """Make one row of each defense."""
     input:
         measurements=rules.gather.output.parquet,
-        perf=perf_files,
+        trained=made("train", "perf", "trainings"),
+        drawn=made("sample", "perf", "drawings"),
         code=code("rank"),
     output:
         csv="results/{track}/leaderboard.csv",
@@ -46,7 +50,13 @@ rule rank:
 rule figures:
     """Draw what a person would look at."""
     input:
-        unpack(figure_files),
+        samples=made("sample", "samples", "shown"),
+        tables=made("similarity", "table", "shown"),
+        background=made("background", "table", "headline"),
+        scores=made("attack", "scores", "shown_scores"),
+        curves=made("train", "curve", "shown_curves"),
+        images=rules.subset.output.images,
+        split=rules.subset.output.split,
         code=code("figures"),
     output:
         samples="results/{track}/figures/samples.png",

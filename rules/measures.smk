@@ -68,7 +68,7 @@ rule quality:
 rule membership:
     """Tell how well an attack's scores separate members from strangers."""
     input:
-        scores=score_files,
+        scores=made("attack", "scores", "scores"),
         code=code("membership"),
     output:
         cell="results/{track}/measurements/membership/{attack}/{sees}/{defense}/seed{seed}.json",

@@ -9,7 +9,7 @@ out   results/{track}/samples/{defense}/{sampler}/seed{seed}/shard{shard}.npz   
 rule sample:
     """Draw pictures while the defense watches every denoising step."""
     input:
-        networks=lambda w: network_files(w, PLANS[w.track].networks_of(w.defense)),
+        networks=made("train", "weights", "networks"),
         images=rules.subset.output.images,
         split=rules.subset.output.split,
         code=code("sample"),
@@ -20,11 +20,11 @@ rule sample:
         "results/logs/sample/{track}/{defense}/{sampler}/seed{seed}/shard{shard}.log",
     conda:
         "../envs/leakboard.yaml"
-    params:
-        spec=spec("sample"),
     threads: 1
     resources:
         gpu=GPU,
+    params:
+        spec=spec("sample"),
     script:
         "../workflow/sample.py"
 
@@ -32,7 +32,7 @@ rule sample:
 rule preview:
     """Lay the first pictures out in a grid."""
     input:
-        samples=sample_files,
+        samples=made("sample", "samples", "shards"),
         code=code("preview"),
     output:
         png=report(

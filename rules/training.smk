@@ -12,7 +12,7 @@ rule train:
         images=rules.subset.output.images,
         split=rules.subset.output.split,
         init=init_files,
-        teachers=lambda w: network_files(w, PLANS[w.track].teachers_of(w.network)),
+        teachers=made("train", "weights", "teachers"),
         code=code("train"),
     output:
         weights="results/{track}/networks/{network}/seed{seed}/diffusion_pytorch_model.safetensors",
@@ -25,10 +25,10 @@ rule train:
         "results/logs/train/{track}/{network}/seed{seed}.log",
     conda:
         "../envs/leakboard.yaml"
-    params:
-        spec=spec("train"),
     threads: 1
     resources:
         gpu=GPU,
+    params:
+        spec=spec("train"),
     script:
         "../workflow/train.py"

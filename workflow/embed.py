@@ -3,7 +3,6 @@
 import json
 
 import numpy as np
-
 from leakboard import artefacts, features
 from leakboard.job import job
 

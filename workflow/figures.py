@@ -4,8 +4,7 @@ import json
 
 import numpy as np
 import pandas as pd
-
-from leakboard import artefacts, subset
+from leakboard import artefacts
 from leakboard.files import write_bytes
 from leakboard.job import job
 from leakboard.measures.membership import auc, roc
@@ -17,14 +16,16 @@ with job(snakemake.log[0]):
     names = spec["defenses"]
     drawn = {n: artefacts.read_npz(f)["images"] for n, f in zip(names, files.samples, strict=True)}
     tables = {n: artefacts.read_table(f) for n, f in zip(names, files.tables, strict=True)}
-    background = artefacts.read_table(files.background)["similarity"].to_numpy()
+    background = artefacts.read_table(files.background[0])["similarity"].to_numpy()
     images = artefacts.read_npz(files.images)["images"]
     write_bytes(output.samples, figures.sample_grids(drawn))
     pairs = {}
     for name, table in tables.items():
         shown = table[table["sample"] < len(drawn[name])]  # the first shard
         pairs[name] = (
-            drawn[name][shown["sample"]], images[shown["neighbor"]], shown["similarity"].to_numpy()
+            drawn[name][shown["sample"]],
+            images[shown["neighbor"]],
+            shown["similarity"].to_numpy(),
         )
     write_bytes(output.neighbors, figures.neighbor_pairs(pairs))
     curves = {}

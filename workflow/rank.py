@@ -4,7 +4,7 @@ import json
 
 from leakboard import artefacts, measurements
 from leakboard.costs import costs
-from leakboard.files import atomic, write_bytes
+from leakboard.files import write_bytes
 from leakboard.job import job
 from leakboard.measures import ranking
 
@@ -12,8 +12,8 @@ with job(snakemake.log[0]):
     spec = json.loads(snakemake.params.spec)
     rows = artefacts.read_table(snakemake.input.measurements, spec["gathered"])
     measurements.check(rows, spec["digests"])
-    spent = costs([artefacts.read_json(file) for file in snakemake.input.perf], spec["trainings"])
+    perf = [*snakemake.input.trained, *snakemake.input.drawn]
+    spent = costs([artefacts.read_json(file) for file in perf], spec["trainings"])
     board = ranking.leaderboard(rows, spent, spec["defenses"], spec["headline"])
-    with atomic(snakemake.output.csv) as temporary:
-        measurements.write_csv(temporary, board)
+    artefacts.write_csv(snakemake.output.csv, board)
     write_bytes(snakemake.output.md, ranking.to_markdown(board).encode())

@@ -3,7 +3,6 @@
 import json
 
 import numpy as np
-
 from leakboard import artefacts, neighbors, subset
 from leakboard.job import job
 

@@ -2,7 +2,7 @@
 
 import json
 
-from leakboard import artefacts, measurements, plugins
+from leakboard import artefacts, plugins
 from leakboard.job import job
 from leakboard.subset import split
 
@@ -11,4 +11,4 @@ with job(snakemake.log[0]):
     images, labels = plugins.load("datasets", **spec["dataset"]).load()
     table = split(images, labels, **spec["subset"])
     artefacts.write_npz(snakemake.output.images, spec, images=images, labels=labels)
-    measurements.write_csv(snakemake.output.split, table)
+    artefacts.write_csv(snakemake.output.split, table)

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 from leakboard import artefacts, networks, plugins, progress, subset
-from leakboard.digests import digest
 from leakboard.job import job
 from leakboard.training import prepare
 

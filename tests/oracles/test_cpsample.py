@@ -1,8 +1,7 @@
-"""CPSample against truth: the exact denoiser and the exact random-label posterior of a finite set."""
+"""CPSample against truth: the exact denoiser and random-label posterior of a finite set."""
 
 import pytest
 import torch
-
 from leakboard.defenses.cpsample import Defense
 from leakboard.diffusion import Parts, Schedule, sample
 from leakboard.oracles import Empirical, RandomLabelPosterior, draw

@@ -3,7 +3,6 @@
 import pytest
 import torch
 from diffusers import DDPMScheduler
-
 from leakboard.diffusion import Schedule, sample, scheduler, transfer
 from leakboard.oracles import Empirical, Gaussian, draw
 from leakboard.randomness import PerImage
@@ -13,8 +12,10 @@ SCHEDULE = Schedule.linear()
 
 @pytest.mark.parametrize(
     ("t", "abar"),
-    [(0, 0.9999), (10, 0.997807), (90, 0.913264), (100, 0.895142), (200, 0.656347)]
-    + [(350, 0.283183), (500, 0.077797), (999, 4.04e-5)],
+    [
+        *((0, 0.9999), (10, 0.997807), (90, 0.913264), (100, 0.895142), (200, 0.656347)),
+        *((350, 0.283183), (500, 0.077797), (999, 4.04e-5)),
+    ],
 )
 def test_the_linear_schedule_has_the_values_of_ddpm(t, abar):
     assert SCHEDULE.abar[t].item() == pytest.approx(abar, abs=6e-7)
@@ -82,7 +83,7 @@ def test_ancestral_sampling_draws_noise_and_ddim_none():
 def test_defenses_are_told_which_step_they_are_in():
     class Recording:
         schedule = SCHEDULE
-        steps: list[int] = []  # noqa: RUF012
+        steps: list[int] = []
 
         def __call__(self, x, t, *, step):
             self.steps.append(step)

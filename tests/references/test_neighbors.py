@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from scipy.spatial.distance import cdist
-
 from leakboard.neighbors import CHUNK, nearest, table
+from scipy.spatial.distance import cdist
 
 
 def points(n, d=8, seed=0):

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from scipy.linalg import sqrtm
-
 from leakboard.quality import fid, kid, quality
+from scipy.linalg import sqrtm
 
 
 def exact(mean: float, scale: float, d: int = 4) -> np.ndarray:

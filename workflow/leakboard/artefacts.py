@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from leakboard.digests import canonical, digest
 from leakboard.errors import UserError
 from leakboard.files import atomic
-from leakboard.digests import canonical, digest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +31,7 @@ def about(spec: Any) -> str:
 def write_npz(path: str | Path, spec: Any, **arrays: NDArray[Any]) -> None:
     """Write named arrays and the spec that made them; equal content gives equal bytes."""
     with atomic(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, about=np.array(about(spec)), **arrays)
+        np.savez_compressed(file, **{"about": np.array(about(spec)), **arrays})  # type: ignore[arg-type]
 
 
 def read_npz(path: str | Path, expected: str | None = None) -> dict[str, NDArray[Any]]:
@@ -71,6 +71,12 @@ def read_table(path: str | Path, expected: str | None = None) -> pd.DataFrame:
     metadata = content.schema.metadata or {}
     _check(path, metadata.get(b"leakboard", b"{}").decode(), expected)
     return content.to_pandas()
+
+
+def write_csv(path: str | Path, table: pd.DataFrame) -> None:
+    """Write a data frame as CSV: empty where a value is absent, 10 significant digits."""
+    with atomic(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.10g", lineterminator="\n")
 
 
 def write_json(path: str | Path, content: Any) -> None:

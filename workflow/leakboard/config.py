@@ -163,7 +163,7 @@ class Track(Strict):
     dataset: Dataset
     subset: Subset
     seeds: list[int] = Field([0], min_length=1, description="one training and sampling for each")
-    noise: Noise = Field(default_factory=lambda: Noise())
+    noise: Noise = Noise()
     architecture: Architecture
     training: dict[str, Any] = Field({}, description="what the track's trainings have in common")
     sampling: Sampling

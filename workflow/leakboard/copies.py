@@ -17,7 +17,7 @@ def altered(images: Tensor, rng: torch.Generator, strength: float = 1.0) -> Tens
     brightness by 0.2, blur mixed in by up to one half, noise of standard deviation up to 0.15, all
     times `strength`; 0 returns the images as they are.
     """
-    b, _, h, w = images.shape
+    b = len(images)
     device = images.device
 
     def uniform(low: float, high: float) -> Tensor:

@@ -10,7 +10,9 @@ import pandas as pd
 COLUMNS = ["defense", "seed", "training_seconds", "sampling_seconds", "sampling_ratio"]
 
 
-def costs(perf: Iterable[Mapping[str, Any]], trainings: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+def costs(
+    perf: Iterable[Mapping[str, Any]], trainings: Mapping[str, Sequence[str]]
+) -> pd.DataFrame:
     """One row per (defense, seed), in seconds and MB, from the jobs' perf records.
 
     training_seconds counts every training that the defense rests on (`trainings`), also those it
@@ -29,7 +31,7 @@ def costs(perf: Iterable[Mapping[str, Any]], trainings: Mapping[str, Sequence[st
         rows.append(
             {
                 "defense": defense,
-                "seed": int(seed),
+                "seed": int(str(seed)),
                 "training_seconds": round(needed["seconds"].sum(), 1),
                 "sampling_seconds": round(shards["drawing_seconds"].sum(), 1),
                 "peak_memory_mb": memory.max(),

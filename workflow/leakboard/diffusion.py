@@ -26,7 +26,7 @@ class Schedule:
     def linear(
         cls, steps: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02
     ) -> Schedule:
-        """The schedule of DDPM (Ho et al. 2020): betas linear, abar_t = prod_{s<=t} (1 - beta_s)."""
+        """DDPM's schedule (Ho et al. 2020): betas linear, abar_t = prod_{s<=t} (1 - beta_s)."""
         betas = torch.linspace(beta_start, beta_end, steps, dtype=torch.float64)
         return cls(torch.cumprod(1 - betas, 0).float())
 
@@ -49,7 +49,8 @@ class Schedule:
 class Predictor(Protocol):
     """What a sampler calls at each step, defended or not."""
 
-    schedule: Schedule
+    @property
+    def schedule(self) -> Schedule: ...
 
     def __call__(self, x: Tensor, t: Tensor, *, step: int) -> Tensor:
         """The noise in x (b, c, h, w) at levels t () or (b,) long; `step` counts the calls."""
@@ -88,7 +89,7 @@ class Parts:
 
 
 def transfer(predictor: Predictor, x: Tensor, s: int, t: int, *, step: int = 0) -> Tensor:
-    """D_{s->t}: the deterministic DDIM move of x (b, c, h, w) from level s to level t, up or down."""
+    """D_{s->t}: the deterministic DDIM move of x (b, c, h, w) from level s to t, up or down."""
     level_s, level_t = torch.tensor(s), torch.tensor(t)
     eps = predictor(x, level_s, step=step)
     return predictor.schedule.noised(predictor.schedule.clean(x, eps, level_s), eps, level_t)

@@ -43,7 +43,7 @@ asks the same question; a new question deserves a new name.
 
 def files() -> dict[str, str]:
     """path from the workflow's folder -> content, of every generated file."""
-    schemas = {"config": config.Shared, "track": config.Track}
+    schemas: dict[str, type[BaseModel]] = {"config": config.Shared, "track": config.Track}
     written = {
         f"workflow/schemas/{name}.schema.json": _schema(model) for name, model in schemas.items()
     }
@@ -58,7 +58,10 @@ def write(root: Path) -> None:
 
 
 def _schema(model: type[BaseModel]) -> str:
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **model.model_json_schema(),
+    }
     return json.dumps(schema, indent=1, sort_keys=True) + "\n"
 
 

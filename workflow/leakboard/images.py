@@ -1,4 +1,4 @@
-"""Images: uint8 NHWC on disk, float in [-1, 1] NCHW in the library. The only place that converts."""
+"""Images: uint8 NHWC on disk, float in [-1, 1] NCHW in the library; converted only here."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +37,17 @@ def write_cell(path: str | Path, spec: Mapping[str, Any], measures: Iterable[Mea
     write_json(path, rows)
 
 
-def gather(cells: Iterable[str | Path], digests: Iterable[str]) -> pd.DataFrame:
-    """All rows of a track in one table with the columns COLUMNS, cell after cell.
+def gather(
+    cells: Mapping[str, Sequence[str]], digests: Mapping[str, Sequence[str]]
+) -> pd.DataFrame:
+    """All rows of a track in one table with the columns COLUMNS, stage by stage, cell by cell.
 
-    Raises UserError naming the cell whose rows carry another digest than expected.
+    `cells` are the files and `digests` what their rows must carry, both by measurement stage.
+    Raises UserError naming the cell whose rows carry another digest.
     """
     rows: list[dict[str, Any]] = []
-    for path, expected in zip(cells, digests, strict=True):
+    pairs = [pair for stage in digests for pair in zip(cells[stage], digests[stage], strict=True)]
+    for path, expected in pairs:
         content = read_json(path)
         for row in content:
             if row["digest"] != expected:
@@ -59,14 +63,9 @@ def gather(cells: Iterable[str | Path], digests: Iterable[str]) -> pd.DataFrame:
     return table
 
 
-def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV: empty where a value is absent, 10 significant digits."""
-    table.to_csv(path, index=False, float_format="%.10g", lineterminator="\n")
-
-
-def check(table: pd.DataFrame, digests: Iterable[str]) -> None:
+def check(table: pd.DataFrame, digests: Mapping[str, Sequence[str]]) -> None:
     """Refuse a table with rows that the present configuration does not ask for, by name."""
-    stale = table[~table["digest"].isin(list(digests))]
+    stale = table[~table["digest"].isin({d for some in digests.values() for d in some})]
     if len(stale):
         row = stale.iloc[0]
         raise UserError(

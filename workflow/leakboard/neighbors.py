@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,8 @@ Features = NDArray[np.float32]
 CHUNK = 4096  # queries at once: memory stays bounded whatever the number of queries
 
 
-class Neighbors(NamedTuple):
+@dataclass(frozen=True)
+class Neighbors:
     """Distances, nearest first, and the rows of the references they belong to; both (n, k)."""
 
     distance: NDArray[np.float64]
@@ -37,7 +38,10 @@ def nearest(queries: Features, references: Features, k: int, *, own: bool = Fals
         _exact(queries[i : i + CHUNK], references, wanted, k, i if own else None)
         for i in range(0, len(queries), CHUNK)
     ]
-    return Neighbors(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+    return Neighbors(
+        np.concatenate([part.distance for part in parts]),
+        np.concatenate([part.index for part in parts]),
+    )
 
 
 def _exact(

@@ -64,8 +64,6 @@ class Gaussian:
         return (1 - self.schedule.at(t, x)).sqrt() * x
 
 
-
-
 def draw(n: int, *, seed: int = 0, shape: tuple[int, ...] = (1, 8, 8)) -> Tensor:
     """n smooth random images in [-1, 1]: strangers to one another, (n, *shape)."""
     noise = torch.randn(n, *shape, generator=torch.Generator().manual_seed(seed))

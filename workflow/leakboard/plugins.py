@@ -10,6 +10,7 @@ import ast
 import difflib
 import importlib
 import importlib.util
+import math
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import entry_points
@@ -141,7 +142,7 @@ def _no_bool(value: Any) -> Any:
 
 PLAIN: dict[str, Any] = {
     "int": Annotated[int, BeforeValidator(_no_bool)],
-    "float": Annotated[float, BeforeValidator(_no_bool), annotated_types.Predicate(lambda v: v == v)],
+    "float": Annotated[float, BeforeValidator(_no_bool), annotated_types.Not(math.isnan)],
     "str": str,
     "bool": bool,
     "None": NoneType,
@@ -161,7 +162,7 @@ def _type(node: ast.expr) -> Any:
         case ast.Subscript(value=ast.Name(id="Literal"), slice=values):
             return Literal[ast.literal_eval(values)]
         case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple(elts=[item, *_])):
-            return tuple[_type(item), ...]
+            return tuple[_type(item), ...]  # type: ignore[misc]
         case ast.Subscript(value=ast.Name(id="Annotated"), slice=ast.Tuple(elts=[kind, *marks])):
             return Annotated[_type(kind), *(m for m in map(_bound, marks) if m is not None)]
     return Any

@@ -51,25 +51,29 @@ def kid(real: NDArray[Any], drawn: NDArray[Any]) -> float:
 def quality(real: NDArray[Any], drawn: NDArray[Any], extractor: str) -> list[Measure]:
     """FID and KID of drawn pictures against real ones, with intervals.
 
-    The interval is value +- 1.96 standard errors of a delete-a-group jackknife over both sets
-    (20 groups): it tells how the number would vary with other pictures, not its bias.
+    The interval is value +- 1.96 standard errors of a delete-a-group jackknife over the drawn
+    pictures (20 groups): how the number would vary with other pictures, the real ones being part
+    of the yardstick. It says nothing of the bias.
     """
     rows = []
     for name, function in (("fid", fid), ("kid", kid)):
         value = function(real, drawn)
         left_out = np.array(
-            [
-                function(np.delete(real, slice(g, None, GROUPS), 0),
-                         np.delete(drawn, slice(g, None, GROUPS), 0))
-                for g in range(GROUPS)
-            ]
+            [function(real, np.delete(drawn, slice(g, None, GROUPS), 0)) for g in range(GROUPS)]
         )
         spread = (GROUPS - 1) / GROUPS * ((left_out - left_out.mean()) ** 2).sum()
         half = 1.96 * float(np.sqrt(spread))
         note = f"features of {extractor}, not Inception; {len(real)} held-out images"
         rows.append(
-            Measure(f"{name}:{extractor}", value, value - half, value + half, len(drawn),
-                    "distance", "lower", note=note)
+            Measure(
+                f"{name}:{extractor}",
+                value,
+                value - half,
+                value + half,
+                len(drawn),
+                "distance",
+                "lower",
+                note=note,
+            )
         )
     return rows
-

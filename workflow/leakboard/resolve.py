@@ -65,7 +65,7 @@ def _resolve(
     both = f"{where} or {here}"
     sections: dict[str, dict[str, Any]] = {}
     for section, (kind, _) in GROUPS.items():
-        entries = _merge(raw[section], getattr(track, section))
+        entries = _merge(raw.get(section) or {}, getattr(track, section))
         present = {key: entry for key, entry in entries.items() if entry is not None}
         sections[section] = {
             key: _validate(kind, entry, both, (section, key))
@@ -129,8 +129,9 @@ def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]
     merged = dict(base)
     for key, value in change.items():
         old = merged.get(key)
-        nested = isinstance(old, Mapping) and isinstance(value, Mapping)
-        merged[key] = _merge(old, value) if nested and key != "sweep" else value
+        if isinstance(old, Mapping) and isinstance(value, Mapping) and key != "sweep":
+            value = _merge(old, value)
+        merged[key] = value
     return merged
 
 

@@ -121,3 +121,8 @@ def _make() -> str | None:
         if process.name() in ("make", "gmake"):
             return identity(process.pid)
     return None
+
+
+def gpu() -> int:
+    """1 where this machine has an NVIDIA GPU, else 0; asked without loading torch."""
+    return int(Path("/dev/nvidia0").exists())

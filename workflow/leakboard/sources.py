@@ -1,4 +1,4 @@
-"""Which source files a job's numbers depend on, found by reading imports instead of running them."""
+"""Which source files a job's numbers depend on, found by reading imports."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from pathlib import Path
 
 from leakboard import plugins
 
-PLUMBING = {"errors", "files", "job", "progress", "plugins"}  # cannot change a number
+PLUMBING = {
+    "artefacts",
+    "digests",
+    "errors",
+    "files",
+    "job",
+    "progress",
+    "plugins",
+}  # cannot change a number
 
 
 def sources(step: Path, used: Mapping[str, str]) -> list[Path]:

@@ -53,9 +53,7 @@ def split(
         rows = rows[np.argsort(half[rows].astype(str), kind="stable")]
         fold[rows] = _alternating("dev", "test", len(rows))
     index = np.arange(len(images))
-    return pd.DataFrame(
-        {"index": index, "label": labels, "pool": pool, "half": half, "fold": fold}
-    )
+    return pd.DataFrame({"index": index, "label": labels, "pool": pool, "half": half, "fold": fold})
 
 
 def near_duplicates(images: NDArray[np.uint8], threshold: float) -> NDArray[np.int64]:
@@ -66,7 +64,7 @@ def near_duplicates(images: NDArray[np.uint8], threshold: float) -> NDArray[np.i
 
     flat = images.reshape(len(images), -1).astype(np.float32) / 255
     flat /= np.sqrt(flat.shape[1])  # Euclidean distance = RMS difference
-    index = faiss.IndexFlatL2(flat.shape[1])
+    index: Any = faiss.IndexFlatL2(flat.shape[1])
     index.add(flat)
     # Rounding in the search must not lose an exact copy at threshold 0.
     limits, _, found = index.range_search(flat, max(threshold, 1e-3) ** 2)

@@ -37,7 +37,7 @@ CURVE_STEPS = 10  # one row of the loss curve for so many steps
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step sees: images (b, c, h, w) in [-1, 1], labels (b,), index (b,) in the dataset."""
+    """What one step sees: images (b, c, h, w) in [-1, 1], labels (b,), numbers (b,)."""
 
     images: Tensor
     labels: Tensor
@@ -70,8 +70,8 @@ class Data:
         images = self.images[rows]
         if flip is not None:
             images = torch.where(flip[:, None, None, None], images.flip(-1), images)
-        moved = (part.to(device) for part in (images, self.labels[rows], self.index[rows]))
-        return Batch(*moved, schedule=schedule)
+        labels, index = self.labels[rows].to(device), self.index[rows].to(device)
+        return Batch(images.to(device), labels, index, schedule)
 
 
 def learning_rate(step: int, settings: Mapping[str, Any]) -> float:

@@ -1,6 +1,6 @@
-"""All rows about the copies in one set of pictures: how many, more than by chance, fewer than none.
+"""All rows about the copies in one set of pictures: how many, by chance?, fewer than `none`?
 
-Measures of `similarity` and of `tests`, put together as CPSample reports them (Table 1, appendix E).
+Measures of `similarity` and of `tests`, as CPSample reports them (Table 1, appendix E).
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ def copies(
     alpha: float,
 ) -> list[Measure]:
     """The rates: see `similarity.copying`."""
-    columns = (np.asarray(table[c]) for c in ("similarity", "distance", "runner_up", "mean_k"))
+    s, d1, d2, mean_k = (
+        np.asarray(table[c]) for c in ("similarity", "distance", "runner_up", "mean_k")
+    )
     return similarity.copying(
-        *columns, background, thresholds, extractor, calibration=calibration, alpha=alpha
+        s, d1, d2, mean_k, background, thresholds, extractor, calibration=calibration, alpha=alpha
     )
 
 
@@ -121,7 +123,8 @@ def described(
 def _mean(name: str, values: Array, better: str, note: str) -> Measure:
     half = 1.96 * values.std(ddof=1) / np.sqrt(values.size)
     mean = float(values.mean())
-    return Measure(name, mean, mean - half, mean + half, values.size, "similarity", better, note=note)
+    ends = mean - half, mean + half
+    return Measure(name, mean, *ends, values.size, "similarity", better, note=note)
 
 
 def _p(name: str, p: float, n: int, note: str) -> Measure:

@@ -17,7 +17,7 @@ NUMBERS = ["value", "ci_low", "ci_high", "n"]
 CELL = ["track", "defense", "attack", "sees", "metric"]
 TPR = "tpr@1%fpr"
 COLUMNS = [
-    *("track", "defense", "copy_rate", "copy_rate_low", "copy_rate_high", "copy_p", "nl2"),
+    *("track", "defense", "copy_rate", "copy_rate_low", "copy_rate_high", "copy_p", "memorized"),
     *(f"{sees}_{x}" for sees in ACCESS for x in ("auc", "auc_low", "auc_high", "attack", "tpr")),
     *("fid", "fid_low", "fid_high", "kid", *COSTS),
     *("seeds", "samples", "audited", "status", "caveat", "paper"),
@@ -33,8 +33,9 @@ def leaderboard(
     """Return one row per (track, defense), with the columns `COLUMNS`.
 
     Every defense named in `defenses` or measured has a row in every track. Copies are those of
-    the `plain` sampler. `{sees}_auc` is the worst case: the attack with the highest AUC among
-    those with that access; `{sees}_tpr` is the highest resolved TPR at 1% FPR.
+    the `plain` sampler. `{sees}_auc` is the worst case: the attack whose AUC is farthest from 0.5,
+    on either side, among those with that access; `{sees}_tpr` is the highest resolved TPR at 1%
+    FPR.
     Several seeds: a value is the mean over seeds, its interval the mean of the lower and of the
     upper ends (no pooling), and `copy_p` the largest p (a mean of p-values is not a p-value).
     Rates and AUCs are in [0, 1]; `samples` and `audited` count images per seed.
@@ -78,7 +79,7 @@ def _metrics(headline: Mapping[str, str]) -> dict[str, str]:
     return {
         "copy_rate": headline["copies"],
         "copy_p": f"copy_fisher_p:{extractor}",
-        "nl2": "nl2<1.4:pixels",
+        "memorized": "memorization_ratio:pixels",
         "fid": headline["quality"],
         "kid": f"kid:{features}",
     }
@@ -96,13 +97,16 @@ def _copies_and_quality(rows: pd.DataFrame, metrics: Mapping[str, str]) -> dict[
 
 
 def _membership(rows: pd.DataFrame) -> dict[str, Any]:
-    """The strongest attack of each access, and how many images it was tried on."""
+    """The strongest attack of each access, and how many images it was tried on.
+
+    Strongest is farthest from 0.5 on either side: an attacker may turn a score around.
+    """
     found: dict[str, Any] = {"audited": rows.loc[rows["metric"] == "auc", "n"].mean()}
     for sees in ACCESS:
         seen = rows[rows["sees"] == sees]
         aucs = seen[seen["metric"] == "auc"].groupby("attack")[NUMBERS].mean()
         aucs = aucs.dropna(subset="value")
-        strongest = aucs["value"].idxmax() if len(aucs) else ""
+        strongest = str((aucs["value"] - 0.5).abs().idxmax()) if len(aucs) else ""
         worst = aucs.loc[strongest] if len(aucs) else pd.Series(nan, index=NUMBERS)
         tprs = seen[(seen["metric"] == TPR) & (seen["status"] != "unresolved")]
         found |= {
@@ -172,7 +176,7 @@ class Column:
 SHOWN = (
     Column("copy_rate", "Copies", "Copy rate", "rate", "share of samples that copy; lower"),
     Column("copy_p", "Copies", "p vs none", "p", "Fisher's exact test against none"),
-    Column("nl2", "Copies", "nL2 < 1.4", "rate", "share of samples below 1.4; lower"),
+    Column("memorized", "Copies", "d1/d2 < 1/3", "rate", "share of samples, pixels; lower"),
     Column("weights_auc", "Attacker sees weights", "AUC", "auc", "strongest attack; 0.5 is best"),
     Column("weights_tpr", "Attacker sees weights", "TPR @ 1% FPR", "rate", "highest; lower"),
     Column("predictor_auc", "Attacker sees predictor", "AUC", "auc", "strongest; 0.5 is best"),
@@ -240,7 +244,7 @@ def _explanation(table: pd.DataFrame) -> tuple[str, str]:
     )
     return (
         "Lower is better in every column but p, AUC at best 0.5 (a coin toss; 1 is certainty): "
-        "copies and nL2 are shares of samples that copy a training image "
+        "copies and d1/d2 are shares of samples that copy a training image "
         f"(n = {samples} samples per seed), p compares copies with `none` (small: hardly "
         "luck), AUC is that of the strongest attack with the named access and TPR the "
         f"highest at 1% FPR (n = {audited} audited images), FID and KID are distances to real "

@@ -27,7 +27,7 @@ class Trainer:
         return {"outputs": 1}
 
     def labels(self, index: Tensor) -> Tensor:
-        """The coin of each image, by its number in the dataset: (b,) long -> (b,) of 0.0 and 1.0."""
+        """The coin of each image by its number in the dataset, (b,) long -> (b,) of 0.0, 1.0."""
         coins = [
             torch.randint(2, (1,), generator=generator("coin", self.labels_seed, int(i)))
             for i in index

@@ -1,0 +1,498 @@
+"""Every bad input stops the run with one message: which file, which key, what to do instead."""
+
+import copy
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from leakboard import resolve
+from leakboard.config import Resolved
+from leakboard.digests import digest
+from leakboard.errors import UserError
+from leakboard.plan import Plan
+
+ROOT = Path(__file__).parents[2]
+SHARED, TRACK = "config/config.yaml", "config/tracks/digits.yaml"
+SHIPPED = {
+    path: yaml.safe_load((ROOT / path).read_text(encoding="utf-8")) for path in (SHARED, TRACK)
+}
+Edits = dict[str, Any]  # "config/config.yaml: a/b/c" -> the value to be found there
+
+GONE = object()  # the value of a key that is removed
+
+
+def defect(reason: str) -> Any:
+    """The mark of a case that the library gets wrong."""
+    return pytest.mark.xfail(strict=True, reason=reason)
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Callable[..., Resolved]:
+    """Resolve the shipped configuration with some keys changed, or with another track file."""
+
+    def reading(edits: Edits | None = None, text: str | None = None) -> Resolved:
+        content = copy.deepcopy(SHIPPED)
+        content[SHARED]["tracks"] = ["digits"]
+        for place, value in (edits or {}).items():
+            file, path = place.split(": ")
+            *parents, key = path.split("/")
+            section = content[file]
+            for parent in parents:
+                section = section.setdefault(parent, {})
+            if value is GONE:
+                section.pop(key)
+            else:
+                section[key] = value
+        track = tmp_path / TRACK
+        track.parent.mkdir(parents=True, exist_ok=True)
+        track.write_text(yaml.safe_dump(content[TRACK]) if text is None else text, encoding="utf-8")
+        return resolve.read(content[SHARED], SHARED, [tmp_path])["digits"]
+
+    return reading
+
+
+CPSAMPLE = f"{TRACK}: defenses/cpsample/params"
+BAD = {  # what is wrong: the edit, then what the only line of the message must say
+    "an unknown top-level key": (
+        {f"{SHARED}: netwroks": {}},
+        [SHARED, "netwroks", "unknown key", "did you mean 'networks'?"],
+    ),
+    "an unknown top-level key in a track": (
+        {f"{TRACK}: samplng": {}},
+        [TRACK, "samplng", "unknown key", "did you mean 'sampling'?"],
+    ),
+    "an unknown key deep in a track": (
+        {f"{TRACK}: sampling/stepz": 3},
+        [TRACK, "sampling.stepz", "unknown key", "did you mean 'steps'?"],
+    ),
+    "an unknown key in an entry": (
+        {f"{SHARED}: defenses/cpsample/parmas": {}},
+        [SHARED, "defenses.cpsample.parmas", "did you mean 'params'?"],
+    ),
+    "an unknown key in a network's training": (
+        {f"{TRACK}: networks/base/training/stepz": 3},
+        [TRACK, "networks.base.training.stepz", "did you mean 'steps'?"],
+    ),
+    "a missing key": ({f"{TRACK}: sampling/images": GONE}, [TRACK, "sampling.images", "missing"]),
+    "a misspelled network among the denoisers": (
+        {f"{SHARED}: defenses/cpsample/denoisers": ["bsae"]},
+        [SHARED, "defenses.cpsample.denoisers", "'bsae'", "did you mean 'base'?"],
+    ),
+    "a misspelled classifier": (
+        {f"{SHARED}: defenses/cpsample/classifier": "random-label"},
+        [SHARED, "defenses.cpsample.classifier", "did you mean 'random-labels'?"],
+    ),
+    "a misspelled teacher": (
+        {f"{SHARED}: networks/base/teachers": {"members": "pretrain"}},
+        [SHARED, "networks.base.teachers.members", "did you mean 'pretrained'?"],
+    ),
+    "a classifier that is a denoiser": (
+        {f"{SHARED}: defenses/cpsample/classifier": "base"},
+        [SHARED, "defenses.cpsample.classifier", "'base' is a denoiser", "a classifier"],
+    ),
+    "a denoiser that is a classifier": (
+        {f"{SHARED}: defenses/cpsample/denoisers": ["random-labels"]},
+        [SHARED, "defenses.cpsample.denoisers", "'random-labels' is a classifier", "a denoiser"],
+    ),
+    "an encoder that is a denoiser": (
+        {f"{SHARED}: extractors/local-sscd/network": "base"},
+        [SHARED, "extractors.local-sscd.network", "'base' is a denoiser"],
+    ),
+    "an unknown defense method": (
+        {f"{SHARED}: defenses/cpsample/method": "cpsampel"},
+        [SHARED, "defenses.cpsample", "method 'cpsampel'", "did you mean 'cpsample'?"],
+    ),
+    "an unknown attack method": (
+        {f"{SHARED}: attacks/loss/method": "los"},
+        [SHARED, "attacks.loss", "method 'los'", "did you mean 'loss'?"],
+    ),
+    "an unknown param": (
+        {f"{CPSAMPLE}/alhpa": 0.1},
+        [TRACK, "defenses.cpsample: params.alhpa", "unknown param", "did you mean 'alpha'?"],
+    ),
+    "text for a number": ({f"{CPSAMPLE}/alpha": "big"}, [TRACK, "params.alpha", "number", "'big'"]),
+    "true for a number": ({f"{CPSAMPLE}/alpha": True}, [TRACK, "params.alpha", "number", "True"]),
+    "alpha 0": ({f"{CPSAMPLE}/alpha": 0}, [TRACK, "params.alpha", "greater than 0"]),
+    "alpha 0.7": ({f"{CPSAMPLE}/alpha": 0.7}, [TRACK, "params.alpha", "less than", "0.5", "0.7"]),
+    "a negative scale": ({f"{CPSAMPLE}/scale": -1}, [TRACK, "params.scale", "greater than", "-1"]),
+    "a scale that is not a number": ({f"{CPSAMPLE}/scale": float("nan")}, [TRACK, "params.scale"]),
+    "an unknown choice": (
+        {f"{CPSAMPLE}/stabilizer": "maybe"},
+        [TRACK, "params.stabilizer", "'logit'", "'maybe'"],
+    ),
+    "more images than there are": (
+        {f"{TRACK}: subset/members": 1000, f"{TRACK}: subset/held_out": 798},
+        [TRACK, "members + held_out = 1798", "1797", "fewer"],
+    ),
+    "more neighbors than members": (
+        {f"{TRACK}: subset/members": 40, f"{TRACK}: evaluation/neighbors": 41},
+        [TRACK, "evaluation.neighbors", "41", "at most 40"],
+    ),
+    "a network that starts from itself": (
+        {f"{SHARED}: networks/base/init": "base"},
+        [SHARED, "networks.base", "base -> base"],
+    ),
+    "a cycle of two networks": (
+        {f"{SHARED}: networks/pretrained/init": "base"},
+        [SHARED, "networks.pretrained", "pretrained -> base -> pretrained"],
+    ),
+    "a cycle through a teacher": (
+        {f"{SHARED}: networks/pretrained/teachers": {"reference": "base"}},
+        [SHARED, "networks.pretrained", "pretrained -> base -> pretrained"],
+    ),
+    "an init that is neither network nor folder": (
+        {f"{SHARED}: networks/base/init": "pretraind"},
+        [SHARED, "networks.base.init", "neither", "did you mean 'pretrained'?"],
+    ),
+    "training on held-out images": (
+        {f"{SHARED}: networks/base/data": "held-out"},
+        [SHARED, "networks.base.data", "'members'", "'held-out'"],
+    ),
+    "a track without a file": (
+        {f"{SHARED}: tracks": ["digts"]},
+        [SHARED, "tracks", "'digts' not found", "did you mean 'digits'?"],
+    ),
+    "no tracks": ({f"{SHARED}: tracks": []}, [SHARED, "tracks", "at least 1"]),
+    "no undefended network": (
+        {f"{TRACK}: defenses/none": None},
+        [SHARED, "defenses", "'none' is missing"],
+    ),
+    "an extractor that is not defined": (
+        {f"{TRACK}: evaluation/quality": "pixel"},
+        [TRACK, "evaluation", "no extractor 'pixel'", "did you mean 'pixels'?"],
+    ),
+    "a headline extractor that is not measured": (
+        {
+            f"{TRACK}: evaluation/copies": "local-sscd",
+            f"{TRACK}: evaluation/extractors": ["pixels"],
+        },
+        [TRACK, "evaluation.copies", "evaluation.extractors"],
+    ),
+    "text for a network's training steps": (
+        {f"{TRACK}: networks/base/training/steps": "lots"},
+        [TRACK, "networks.base.training.steps", "integer", "'lots'"],
+    ),
+    "a learning rate of 0": (
+        {f"{TRACK}: networks/base/training/lr": 0},
+        [TRACK, "networks.base.training.lr", "greater than 0"],
+    ),
+    "a sweep that is not a list": (
+        {f"{SHARED}: defenses/cpsample/sweep": {"alpha": 0.5}},
+        [SHARED, "defenses.cpsample.sweep.alpha", "list", "0.5"],
+    ),
+    "an empty sweep": (
+        {f"{SHARED}: defenses/cpsample/sweep": {"alpha": []}},
+        [SHARED, "defenses.cpsample.sweep", "list of values"],
+    ),
+    "a swept value out of range": (
+        {f"{SHARED}: defenses/cpsample/sweep": {"alpha": [0.1, 0.7]}},
+        [SHARED, "defenses.cpsample.alpha=0.7", "less than or equal to 0.5"],
+    ),
+    "an attacker who sees everything": (
+        {f"{SHARED}: attacks/loss/sees": ["everything"]},
+        [SHARED, "attacks.loss.sees", "'weights' or 'predictor'", "'everything'"],
+    ),
+    "a name that cannot be a folder": (
+        {f"{SHARED}: defenses/a b": {"denoisers": ["base"]}},
+        [SHARED, "defenses.a b", "match"],
+    ),
+    "an entry that is a number": (
+        {f"{TRACK}: defenses/cpsample": 3},
+        [TRACK, "defenses.cpsample", "3"],
+    ),
+    "a section that is a list": ({f"{SHARED}: networks": ["base"]}, [SHARED, "networks"]),
+}
+DEFECTS = {  # the same, of what the library gets wrong today
+    "an unknown trainer": (
+        {f"{SHARED}: networks/base/trainer": "standrad"},
+        [SHARED, "networks.base", "did you mean 'standard'?"],
+        "the message names neither file nor key",
+    ),
+    "an unknown dataset method": (
+        {f"{TRACK}: dataset/method": "digit"},
+        [TRACK, "dataset", "did you mean 'digits'?"],
+        "the message does not name the key `dataset.method`",
+    ),
+    "a dataset without its path": (
+        {f"{TRACK}: dataset": {"method": "folder"}},
+        [TRACK, "dataset.params.path"],
+        "the message says `params.path`, not `dataset.params.path`",
+    ),
+    "a track's sweep that is a number": (
+        {f"{TRACK}: defenses/cpsample": {"sweep": 5}},
+        [TRACK, "defenses.cpsample.sweep", "list"],
+        "AttributeError instead of a message",
+    ),
+    "a misspelled name in a track's overrides": (
+        {f"{TRACK}: defenses/cpsampel": {"params": {"scale": 3}}},
+        [TRACK, "defenses.cpsampel", "did you mean 'cpsample'?"],
+        "taken for a new entry: says `denoisers: missing`, without a did-you-mean",
+    ),
+    "text for a param of two types": (
+        {f"{TRACK}: attacks/loss/params/t": "soon"},
+        [TRACK, "params.t:", "'soon'"],
+        "two lines with the internals of pydantic in the key",
+    ),
+    "an infinite scale": (
+        {f"{CPSAMPLE}/scale": float("inf")},
+        [TRACK, "params.scale", "inf"],
+        "accepted; every picture becomes NaN",
+    ),
+    "true for a number of steps": (
+        {f"{TRACK}: networks/base/training/steps": True},
+        [TRACK, "networks.base.training.steps", "True"],
+        "accepted as 1 step (plug-in params refuse it)",
+    ),
+    "a threshold in an unknown space": (
+        {f"{TRACK}: evaluation/copy_thresholds": {"pixel": [0.9]}},
+        [TRACK, "evaluation.copy_thresholds", "did you mean 'pixels'?"],
+        "an unknown name is ignored in silence",
+    ),
+    "a denoiser that starts from a classifier": (
+        {f"{SHARED}: networks/base/init": "random-labels"},
+        [SHARED, "networks.base.init", "'random-labels' is a classifier"],
+        "accepted; fails in the job, after the classifier is trained",
+    ),
+    "cpsample without a classifier": (
+        {f"{SHARED}: defenses/cpsample/classifier": None},
+        [SHARED, "defenses.cpsample", "classifier"],
+        "accepted; ValueError in the sampling job, after all trainings",
+    ),
+    "two denoisers for a method of one": (
+        {f"{SHARED}: defenses/none/denoisers": ["base", "pretrained"]},
+        [SHARED, "defenses.none", "denoisers"],
+        "accepted; ValueError in the sampling job, after all trainings",
+    ),
+    "a defended `none`": (
+        {
+            f"{SHARED}: defenses/none/method": "cpsample",
+            f"{SHARED}: defenses/none/classifier": "random-labels",
+        },
+        [SHARED, "defenses.none"],
+        "accepted, though every comparison takes `none` for the undefended network",
+    ),
+    "a stride that does not divide t": (
+        {f"{TRACK}: attacks/secmi": {"params": {"t": 105, "k": 10}}},
+        [TRACK, "attacks.secmi", "105"],
+        "accepted; refused in the attack job, after all trainings",
+    ),
+    "an attack beyond the last noise level": (
+        {f"{TRACK}: attacks/loss": {"params": {"t": 1000}}},
+        [TRACK, "attacks.loss", "1000"],
+        "accepted; IndexError in the attack job, after all trainings",
+    ),
+    "more sampler steps than noise levels": (
+        {f"{TRACK}: sampling/steps": 1001},
+        [TRACK, "sampling.steps", "1000"],
+        "accepted; ValueError in the sampling job, after all trainings",
+    ),
+    "a negative seed": (
+        {f"{TRACK}: seeds": [-1]},
+        [TRACK, "seeds", "-1"],
+        "accepted; no rule makes the paths of seed-1",
+    ),
+    "the same seed twice": (
+        {f"{TRACK}: seeds": [0, 0]},
+        [TRACK, "seeds"],
+        "accepted; every measurement is counted twice",
+    ),
+}
+CASES = [
+    *(pytest.param(*case, id=name) for name, case in BAD.items()),
+    *(
+        pytest.param(edits, said, id=name, marks=defect(reason))
+        for name, (edits, said, reason) in DEFECTS.items()
+    ),
+]
+
+
+@pytest.mark.parametrize(("edits", "said"), CASES)
+def test_a_bad_input_stops_with_one_line_that_names_file_and_key(
+    read: Callable[..., Resolved], edits: Edits, said: list[str]
+) -> None:
+    with pytest.raises(UserError) as error:
+        read(edits)
+    (line,) = str(error.value).splitlines()
+    for part in said:
+        assert part in line
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param("about: [1, 2\nseeds: 3", "not valid YAML", id="broken brackets"),
+        pytest.param("about: a\n\tseeds: [0]", "not valid YAML", id="a tab"),
+        pytest.param("- just\n- a list", "expected keys and values", id="a list"),
+        pytest.param("digits", "expected keys and values", id="text"),
+        pytest.param("", "expected keys and values", id="nothing"),
+    ],
+)
+def test_a_track_file_that_is_no_mapping_is_named(
+    read: Callable[..., Resolved], text: str, said: str
+) -> None:
+    with pytest.raises(UserError, match=said) as error:
+        read(text=text)
+    assert str(error.value).startswith(f"{TRACK}: ")
+
+
+@defect("UnicodeDecodeError instead of a message")
+def test_a_track_file_that_is_not_text_is_named(tmp_path: Path) -> None:
+    track = tmp_path / TRACK
+    track.parent.mkdir(parents=True)
+    track.write_bytes(b"about: caf\xe9\n")
+    with pytest.raises(UserError, match=re.escape(TRACK)):
+        resolve.read({**SHIPPED[SHARED], "tracks": ["digits"]}, SHARED, [tmp_path])
+
+
+def test_two_wrong_keys_of_a_file_are_reported_at_once(read: Callable[..., Resolved]) -> None:
+    with pytest.raises(UserError) as error:
+        read({f"{TRACK}: sampling/stepz": 3, f"{TRACK}: subset/members": "many"})
+    lines = sorted(str(error.value).splitlines())
+    assert len(lines) == 2
+    assert "sampling.stepz" in lines[0]
+    assert "subset.members" in lines[1]
+
+
+def test_two_wrong_params_of_an_entry_are_reported_at_once(read: Callable[..., Resolved]) -> None:
+    with pytest.raises(UserError) as error:
+        read({f"{CPSAMPLE}/alpha": 0.7, f"{CPSAMPLE}/scale": -1})
+    first, second = str(error.value).splitlines()
+    for line, key in ((first, "params.alpha"), (second, "params.scale")):
+        assert SHARED in line
+        assert f"defenses.cpsample: {key}" in line
+
+
+@defect("only the first wrong entry is reported, though `resolve` promises every wrong key")
+def test_wrong_keys_of_two_entries_are_reported_at_once(read: Callable[..., Resolved]) -> None:
+    with pytest.raises(UserError) as error:
+        read({f"{CPSAMPLE}/alpha": 0.7, f"{TRACK}: attacks/loss/params/draws": 0})
+    said = str(error.value)
+    assert "defenses.cpsample: params.alpha" in said
+    assert "attacks.loss: params.draws" in said
+
+
+# --- what a good configuration means -------------------------------------------------------------
+
+
+def test_the_shipped_configuration_reads() -> None:
+    boards = resolve.read(SHIPPED[SHARED], SHARED, [ROOT])
+    assert list(boards) == SHIPPED[SHARED]["tracks"]
+    assert all("none" in board.defenses for board in boards.values())
+
+
+@pytest.mark.parametrize("track", sorted(p.stem for p in (ROOT / "config/tracks").glob("*.yaml")))
+def test_every_shipped_track_reads(track: str) -> None:
+    board = resolve.read({**SHIPPED[SHARED], "tracks": [track]}, SHARED, [ROOT])[track]
+    assert Plan(board).digests()
+
+
+def test_the_first_folder_that_has_a_track_wins(tmp_path: Path) -> None:
+    mine = tmp_path / TRACK
+    mine.parent.mkdir(parents=True)
+    mine.write_text(yaml.safe_dump({**SHIPPED[TRACK], "about": "mine"}), encoding="utf-8")
+    shared = {**SHIPPED[SHARED], "tracks": ["digits"]}
+    assert resolve.read(shared, SHARED, [tmp_path, ROOT])["digits"].track.about == "mine"
+    assert resolve.read(shared, SHARED, [ROOT, tmp_path])["digits"].track.about != "mine"
+
+
+def test_a_sweep_makes_one_entry_per_value_named_by_it(read: Callable[..., Resolved]) -> None:
+    board = read({f"{SHARED}: defenses/cpsample/sweep": {"alpha": [0.1, 0.5]}})
+    swept = [name for name in board.defenses if name.startswith("cpsample")]
+    assert swept == ["cpsample.alpha=0.1", "cpsample.alpha=0.5"]
+    one = board.defenses["cpsample.alpha=0.5"]
+    assert one.params == {**read().defenses["cpsample"].params, "alpha": 0.5}
+    assert one.classifier == "random-labels"
+    assert not one.sweep
+
+
+def test_a_sweep_of_two_params_makes_every_combination(read: Callable[..., Resolved]) -> None:
+    board = read({f"{SHARED}: attacks/loss/sweep": {"t": [50, 100], "draws": [1, 2]}})
+    swept = {name: entry.params for name, entry in board.attacks.items() if name.startswith("loss")}
+    assert swept == {
+        f"loss.t={t},draws={draws}": {"t": t, "draws": draws} for t in (50, 100) for draws in (1, 2)
+    }
+
+
+@defect("the name becomes `loss.t=[100, 200]`: spaces and brackets in every path")
+def test_a_swept_list_makes_a_name_that_can_be_a_folder(read: Callable[..., Resolved]) -> None:
+    board = read({f"{SHARED}: attacks/loss/sweep": {"t": [[100, 200], 300]}})
+    assert all(re.fullmatch(r"[A-Za-z0-9.,=_-]+", name) for name in board.attacks)
+
+
+def test_a_track_changes_single_params_of_a_shared_name(read: Callable[..., Resolved]) -> None:
+    before = read({CPSAMPLE: {}}).defenses["cpsample"]
+    after = read({CPSAMPLE: {"scale": 7}}).defenses["cpsample"]
+    assert after.params == {**before.params, "scale": 7.0}
+    assert before.params["scale"] != 7
+    assert after.denoisers == before.denoisers
+    assert after.paper == before.paper
+
+
+def test_a_track_adds_an_entry_of_its_own(read: Callable[..., Resolved]) -> None:
+    board = read({f"{TRACK}: attacks/early": {"method": "loss", "params": {"t": 20}}})
+    assert board.attacks["early"].params["t"] == 20
+
+
+def test_null_in_a_track_leaves_an_entry_out(read: Callable[..., Resolved]) -> None:
+    everything = read({f"{TRACK}: defenses": {}, f"{TRACK}: attacks": {}})
+    board = read({f"{TRACK}: defenses": {"cpsample": None}, f"{TRACK}: attacks": {"pia": None}})
+    assert set(everything.defenses) - set(board.defenses) == {"cpsample"}
+    assert set(everything.attacks) - set(board.attacks) == {"pia"}
+
+
+def test_a_network_takes_what_it_does_not_say_from_the_track(read: Callable[..., Resolved]) -> None:
+    common = {"batch_size": 8, "lr": 0.125, "steps": 10}
+    own = {"base": {"training": {"steps": 3}}}
+    board = read({f"{TRACK}: training": common, f"{TRACK}: networks": own})
+    picked = {key: board.networks["base"].training[key] for key in common}
+    assert picked == {**common, "steps": 3}
+    assert board.networks["pretrained"].training["steps"] == 10
+    assert board.networks["base"].training["weight_decay"] == 0.0  # a default, filled in
+
+
+@pytest.mark.parametrize(
+    ("place", "shown"),
+    [
+        (f"{CPSAMPLE}/eps", lambda board: board.defenses["cpsample"].params["eps"]),
+        (f"{TRACK}: networks/base/training/lr", lambda b: b.networks["base"].training["lr"]),
+        (f"{TRACK}: noise/beta_start", lambda board: board.track.noise.beta_start),
+    ],
+)
+def test_an_exponent_that_yaml_takes_for_text_is_a_number(
+    read: Callable[..., Resolved], place: str, shown: Callable[[Resolved], Any]
+) -> None:
+    assert yaml.safe_load("1e-3") == "1e-3"  # what makes this test necessary
+    assert shown(read({place: "1e-3"})) == 0.001
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("0.25", "2.5e-1"), ("16", "16.0"), ("0.001", "1e-3"), ("1.0", "1"), ("0.50", "0.5")],
+)
+def test_two_spellings_of_a_number_have_one_digest(
+    read: Callable[..., Resolved], one: str, other: str
+) -> None:
+    digests = set()
+    for text in (one, other, "3.125"):  # the last one is another number
+        value = yaml.safe_load(text)
+        board = read({f"{CPSAMPLE}/scale": value, f"{TRACK}: networks/base/training/lr": value})
+        plan = Plan(board)
+        digests.add((digest(plan.train("base", 0)), digest(plan.samples("cpsample", "plain", 0))))
+    assert len(digests) == 2
+    assert len({part for pair in digests for part in pair}) == 4
+
+
+def test_the_order_of_keys_does_not_matter(read: Callable[..., Resolved]) -> None:
+    turned = dict(reversed(SHIPPED[TRACK].items()))
+    assert list(turned) != list(SHIPPED[TRACK])
+    text = yaml.safe_dump(turned, sort_keys=False)
+    assert Plan(read(text=text)).digests() == Plan(read()).digests()
+
+
+def test_a_resolved_board_is_plain_data(read: Callable[..., Resolved]) -> None:
+    board = read().model_dump()
+    assert json.loads(json.dumps(board)) == board

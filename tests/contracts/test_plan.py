@@ -1,0 +1,362 @@
+"""What depends on what: an edit changes the digests of all that it should, and of nothing else."""
+
+import copy
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from leakboard import plugins, resolve
+from leakboard.digests import digest
+from leakboard.plan import PLAIN, Plan
+from leakboard.sources import imports, sources
+
+ROOT = Path(__file__).parents[2]
+STEPS, LIBRARY = ROOT / "workflow", ROOT / "workflow" / "leakboard"
+TRACK = yaml.safe_load((ROOT / "config/tracks/digits.yaml").read_text(encoding="utf-8"))
+NETWORKS = {
+    "pretrained": {"trainer": "standard", "data": "reference"},
+    "base": {"trainer": "standard", "data": "members", "init": "pretrained"},
+    "half-a": {"trainer": "standard", "data": "half-a", "init": "pretrained"},
+    "half-b": {"trainer": "standard", "data": "half-b", "init": "pretrained"},
+    "distilled": {
+        "trainer": "standard",
+        "data": "members",
+        "teachers": {"half-a": "half-b", "half-b": "half-a"},
+    },
+    "random-labels": {"trainer": "random-labels", "data": "members"},
+    "local-sscd": {"trainer": "copy-detection", "data": "reference"},
+}
+SHARED: dict[str, Any] = {
+    "tracks": ["digits"],
+    "networks": NETWORKS,
+    "extractors": {
+        "pixels": {"method": "pixels"},
+        "local-sscd": {"method": "descriptor", "network": "local-sscd"},
+    },
+    "defenses": {
+        "none": {"denoisers": ["base"]},
+        "cpsample": {
+            "denoisers": ["base"],
+            "method": "cpsample",
+            "classifier": "random-labels",
+            "params": {"alpha": 0.25, "scale": 0.5},
+        },
+        "distillmd": {"denoisers": ["distilled"]},
+    },
+    "attacks": {
+        "loss": {"method": "loss", "params": {"t": 100, "draws": 8}},
+        "secmi": {"method": "secmi", "sees": ["weights"], "params": {"t": 100, "k": 10}},
+    },
+}
+SEED = 0
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Callable[..., Plan]:
+    """A plan of a small board; edits are `section/name/key=value`, `track/...` is the track's."""
+
+    def planned(edits: dict[str, Any] | None = None) -> Plan:
+        content = {**copy.deepcopy(SHARED), "track": copy.deepcopy(TRACK)}
+        for section in ("networks", "extractors", "defenses", "attacks"):
+            content["track"][section] = {}
+        content["track"]["training"] = {"steps": 5, "lr": 0.002}
+        content["track"]["evaluation"] |= {"extractors": ["pixels", "local-sscd"]}
+        content["track"]["evaluation"] |= {"copies": "local-sscd", "quality": "pixels"}
+        content["track"]["seeds"] = [SEED]
+        for path, value in (edits or {}).items():
+            *parents, key = path.split("/")
+            place = content
+            for parent in parents:
+                place = place.setdefault(parent, {})
+            place[key] = value
+        file = tmp_path / "config/tracks/digits.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(yaml.safe_dump(content.pop("track")), encoding="utf-8")
+        return Plan(resolve.read(content, "config/config.yaml", [tmp_path])["digits"])
+
+    return planned
+
+
+def artefacts(plan: Plan) -> dict[str, str]:
+    """The digest of every artefact of a board, by what it is."""
+    board, specs = plan.board, {"subset": plan.subset()}
+    for name in board.networks:
+        specs[f"train {name}"] = plan.train(name, SEED)
+    for extractor in board.extractors:
+        specs[f"pools {extractor}"] = plan.embed_pools(extractor)
+        for name in board.defenses:
+            specs[f"embed {extractor} {name}"] = plan.embed(extractor, name, PLAIN, SEED)
+            specs[f"similarity {extractor} {name}"] = plan.similarity(extractor, name, PLAIN, SEED)
+    for name in board.defenses:
+        specs[f"samples {name}"] = plan.samples(name, PLAIN, SEED)
+    for attack, sees in plan.attacks:
+        for target in plan.targets(sees):
+            specs[f"attack {attack} {sees} {target}"] = plan.attack(attack, sees, target, SEED)
+    for stage, cells in plan.cells().items():
+        for cell in cells:
+            specs[" ".join([stage, *map(str, cell.values())])] = getattr(plan, stage)(**cell)
+    specs["gather"], specs["rank"] = plan.gather(), plan.rank()
+    return {name: digest(spec) for name, spec in specs.items()}
+
+
+def changed(plan: Callable[..., Plan], edits: dict[str, Any]) -> set[str]:
+    """What an edit of the configuration makes anew."""
+    before, after = artefacts(plan()), artefacts(plan(edits))
+    assert before.keys() == after.keys()
+    return {name for name in before if before[name] != after[name]}
+
+
+def stage(names: set[str], stage: str) -> set[str]:
+    """The names among them that belong to a stage, without it."""
+    return {name.partition(" ")[2] for name in names if name.partition(" ")[0] == stage}
+
+
+def test_no_edit_changes_nothing(plan: Callable[..., Plan]) -> None:
+    assert changed(plan, {}) == set()
+
+
+def test_artefacts_of_different_names_have_different_digests(plan: Callable[..., Plan]) -> None:
+    digests = artefacts(plan())
+    assert len(digests) > 40
+    assert len(set(digests.values())) == len(digests)
+
+
+def test_a_sampling_time_param_changes_its_pictures_and_no_training(
+    plan: Callable[..., Plan],
+) -> None:
+    made = changed(plan, {"defenses/cpsample/params/alpha": 0.3})
+    assert stage(made, "train") == stage(made, "pools") == set()
+    assert stage(made, "samples") == {"cpsample"}
+    assert stage(made, "embed") == {"pixels cpsample", "local-sscd cpsample"}
+    assert stage(made, "attack") == {"loss predictor cpsample"}
+    assert all("cpsample" in name for name in stage(made, "copying") | stage(made, "quality"))
+    assert "rank" in made
+
+
+def test_a_trainer_param_changes_that_network_and_who_uses_it(plan: Callable[..., Plan]) -> None:
+    made = changed(plan, {"networks/random-labels/params": {"labels_seed": 1}})
+    assert stage(made, "train") == {"random-labels"}
+    assert stage(made, "samples") == {"cpsample"}
+    assert stage(made, "attack") == {"loss predictor cpsample"}
+
+
+def test_a_network_s_training_changes_what_starts_from_it_and_whom_it_teaches(
+    plan: Callable[..., Plan],
+) -> None:
+    start = changed(plan, {"networks/pretrained/training": {"steps": 6}})
+    assert stage(start, "train") == {"pretrained", "base", "half-a", "half-b", "distilled"}
+    teacher = changed(plan, {"networks/half-a/training": {"steps": 6}})
+    assert stage(teacher, "train") == {"half-a", "distilled"}
+    assert stage(teacher, "samples") == {"distillmd"}
+
+
+def test_who_teaches_whom_matters(plan: Callable[..., Plan]) -> None:
+    turned = {"half-a": "half-a", "half-b": "half-b"}
+    made = changed(plan, {"networks/distilled/teachers": turned})
+    assert stage(made, "train") == {"distilled"}
+
+
+def test_an_attack_s_param_changes_its_scores_and_rows_alone(plan: Callable[..., Plan]) -> None:
+    made = changed(plan, {"attacks/loss/params/draws": 9})
+    assert {name.split()[0] for name in made} == {"attack", "membership", "gather", "rank"}
+    assert all(name.startswith("loss ") for name in stage(made, "attack"))
+    assert all(name.startswith("loss ") for name in stage(made, "membership"))
+    assert len(stage(made, "attack")) == 2 + 3  # two networks, three predictors
+
+
+def test_a_threshold_changes_rows_and_no_artefact(plan: Callable[..., Plan]) -> None:
+    made = changed(plan, {"track/evaluation/copy_thresholds": {"pixels": [0.123]}})
+    assert {name.split()[0] for name in made} == {"copying", "gather", "rank"}
+    assert all(name.startswith("pixels ") for name in stage(made, "copying"))
+
+
+def test_a_caveat_changes_the_ranking_alone(plan: Callable[..., Plan]) -> None:
+    assert changed(plan, {"defenses/cpsample/caveat": "a new remark"}) == {"rank"}
+
+
+def test_the_split_changes_everything(plan: Callable[..., Plan]) -> None:
+    made, every = changed(plan, {"track/subset/seed": 1}), artefacts(plan())
+    assert every.keys() - made == {"describe"} - every.keys()
+
+
+def test_swapping_two_values_changes_the_digest(plan: Callable[..., Plan]) -> None:
+    params = SHARED["defenses"]["cpsample"]["params"]
+    assert params["alpha"] != params["scale"]
+    swapped = {"alpha": params["scale"], "scale": params["alpha"]}
+    assert stage(changed(plan, {"defenses/cpsample/params": swapped}), "samples") == {"cpsample"}
+
+
+def test_a_new_defense_makes_only_its_own_cells(plan: Callable[..., Plan]) -> None:
+    before = artefacts(plan())
+    after = artefacts(plan({"defenses/half": {"denoisers": ["half-a"]}}))
+    kept = {name for name in before if before[name] == after[name]}
+    assert before.keys() - kept == {"gather", "rank"}
+    assert all("half" in name for name in after.keys() - before.keys())
+
+
+def test_the_white_box_scores_of_two_defenses_on_one_network_are_one_file(
+    plan: Callable[..., Plan],
+) -> None:
+    plan = plan()
+    assert plan.scored("weights", "cpsample") == plan.scored("weights", "none") == ["base"]
+    assert plan.scored("predictor", "cpsample") == ["cpsample"]
+    rows = [plan.membership("loss", "weights", name, SEED) for name in ("none", "cpsample")]
+    assert rows[0]["scores"] == rows[1]["scores"]
+    seen = [plan.membership("loss", "predictor", name, SEED) for name in ("none", "cpsample")]
+    assert seen[0]["scores"] != seen[1]["scores"]
+    assert plan.targets("weights") == ["base", "distilled"]
+
+
+def test_another_seed_is_another_training_sampling_and_attack(plan: Callable[..., Plan]) -> None:
+    plan = plan()
+    for one, other in [
+        (plan.train("base", 0), plan.train("base", 1)),
+        (plan.samples("none", PLAIN, 0), plan.samples("none", PLAIN, 1)),
+        (plan.attack("loss", "weights", "base", 0), plan.attack("loss", "weights", "base", 1)),
+    ]:
+        assert digest(one) != digest(other)
+
+
+def test_the_closure_is_in_an_order_in_which_networks_can_be_made(
+    plan: Callable[..., Plan],
+) -> None:
+    plan = plan()
+    order = plan.closure(["distilled", "base"])
+    assert sorted(order) == ["base", "distilled", "half-a", "half-b", "pretrained"]
+    for name in order:
+        for needed in [*plan.init_of(name), *plan.teachers_of(name)]:
+            assert order.index(needed) < order.index(name)
+    assert plan.closure([]) == []
+
+
+def test_rules_ask_with_text_and_get_the_same_spec(plan: Callable[..., Plan]) -> None:
+    plan = plan()
+    asked = plan.of("samples", track="digits", defense="none", sampler=PLAIN, seed="0")
+    assert asked == plan.samples("none", PLAIN, 0)
+    piece = plan.of("sample", track="digits", defense="none", sampler=PLAIN, seed="0", shard="0")
+    assert piece == plan.sample("none", PLAIN, 0, 0)
+
+
+# --- shards --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("images", [1, 2, 7, 20, 99, 100, 101])
+@pytest.mark.parametrize("batch_size", [1, 3, 10, 250])
+def test_shards_cover_all_pictures_once_and_are_cut_between_batches(
+    plan: Callable[..., Plan], images: int, batch_size: int
+) -> None:
+    board = plan().board
+    for shards in (1, 2, 3, 7, 50, 1000):
+        sampling = {"images": images, "batch_size": batch_size, "shards": shards}
+        drawn = board.track.sampling.model_copy(update=sampling)
+        track = board.track.model_copy(update={"sampling": drawn})
+        ranges = Plan(board.model_copy(update={"track": track})).shards
+        assert [i for start, stop in ranges for i in range(start, stop)] == list(range(images))
+        assert all(start < stop for start, stop in ranges)  # no job without work
+        assert all(start % batch_size == 0 for start, _ in ranges)
+        assert len(ranges) == min(shards, -(-images // batch_size))
+        sizes = [-(-(stop - start) // batch_size) for start, stop in ranges]
+        assert max(sizes) - min(sizes) <= 1  # the work is shared evenly
+
+
+def test_the_number_of_shards_is_no_part_of_what_is_drawn(plan: Callable[..., Plan]) -> None:
+    assert changed(plan, {"track/sampling/shards": 3}) == set()
+    assert len(plan({"track/sampling/shards": 3}).shards) == 3
+
+
+# --- sources -------------------------------------------------------------------------------------
+
+
+def test_a_job_depends_on_its_plug_in_and_on_no_other() -> None:
+    found = sources(STEPS / "train.py", {"trainers": "random-labels"})
+    names = {f.relative_to(LIBRARY).as_posix() for f in found if f.is_relative_to(LIBRARY)}
+    assert {"trainers/random_labels.py", "training.py", "networks.py", "diffusion.py"} <= names
+    assert "trainers/standard.py" not in names
+    assert not any(name.startswith(("defenses/", "attacks/", "measures/")) for name in names)
+    assert STEPS / "train.py" in found
+    assert all(f.is_file() for f in found)
+
+
+def steps() -> Iterator[Any]:
+    """Every job of the board that loads plug-ins: (stage, names)."""
+    for network in NETWORKS:
+        yield "train", {"network": network}
+    for defense in SHARED["defenses"]:
+        yield "sample", {"defense": defense}
+        yield "attack", {"attack": "loss", "sees": "predictor", "target": defense}
+    yield "attack", {"attack": "secmi", "sees": "weights", "target": "base"}
+    yield "subset", {}
+    for extractor in SHARED["extractors"]:
+        yield "embed_pools", {"extractor": extractor}
+        yield "embed", {"extractor": extractor, "defense": "none"}
+
+
+@pytest.mark.parametrize(("stage", "names"), steps())
+def test_the_plug_ins_among_a_job_s_sources_are_those_it_loads(
+    plan: Callable[..., Plan], stage: str, names: dict[str, str]
+) -> None:
+    used = plan().plugins(stage, **names)
+    assert used
+    folders = {LIBRARY / folder for folder, _ in plugins.CLASSES.values()}
+    found = {f for f in sources(STEPS / f"{stage}.py", used) if f.parent in folders}
+    assert found == {plugins.file(group, method) for group, method in used.items()}
+
+
+def test_an_edit_of_a_file_changes_its_content_and_not_the_list(tmp_path: Path) -> None:
+    step = tmp_path / "step.py"
+    step.write_text("from leakboard import quality\n", encoding="utf-8")
+    before = sources(step, {"trainers": "standard"})
+    assert LIBRARY / "quality.py" in before
+    step.write_text("from leakboard import quality\n\nx = 2\n", encoding="utf-8")
+    imports.cache_clear()
+    assert sources(step, {"trainers": "standard"}) == before
+    step.write_text("from leakboard import subset\n", encoding="utf-8")
+    imports.cache_clear()
+    after = sources(step, {"trainers": "standard"})
+    assert LIBRARY / "quality.py" not in after
+    assert LIBRARY / "subset.py" in after
+
+
+def test_the_list_of_sources_is_sorted_and_without_repetition() -> None:
+    found = sources(STEPS / "attack.py", {"attacks": "loss", "defenses": "cpsample"})
+    assert all(one < other for one, other in pairwise(found))
+
+
+def test_planning_needs_no_torch_and_no_time() -> None:
+    code = """
+import sys, time
+before = set(sys.modules)
+start = time.perf_counter()
+from leakboard import config, plan, plugins, resolve, sources
+seconds = time.perf_counter() - start
+heavy = {"torch", "diffusers", "numpy", "scipy", "pandas", "sklearn", "faiss", "snakemake"}
+print(sorted(heavy & (set(sys.modules) - before)), seconds < 2)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("[] True\n", "")
+
+
+def test_a_whole_plan_is_made_without_torch(tmp_path: Path) -> None:
+    code = f"""
+import sys, yaml
+from pathlib import Path
+from leakboard import resolve
+from leakboard.plan import Plan
+from leakboard.sources import sources
+root = Path({str(ROOT)!r})
+shared = yaml.safe_load((root / "config/config.yaml").read_text())
+for board in resolve.read(shared, "config/config.yaml", [root]).values():
+    plan = Plan(board)
+    assert plan.digests()
+    for name in board.networks:
+        assert sources(root / "workflow/train.py", plan.plugins("train", network=name))
+print("torch" in sys.modules)
+"""
+    run = [sys.executable, "-c", code]
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("False\n", "")

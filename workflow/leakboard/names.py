@@ -1,0 +1,148 @@
+"""Pure functions of the configuration: what a track consists of, by name. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
+
+from leakboard import plugins
+from leakboard.config import Resolved
+
+PLAIN = "plain"  # the sampler that attacks nothing
+
+
+class Names:
+    """What one resolved track consists of, by name."""
+
+    def __init__(self, board: Resolved) -> None:
+        self.board = board
+        self.track = board.track
+
+    def init_of(self, network: str) -> list[str]:
+        """The network that a training starts from: one, or none (a folder from elsewhere too)."""
+        init = self.board.networks[network].init
+        return [init] if init in self.board.networks else []
+
+    def init_folder(self, network: str) -> str | None:
+        """The diffusers folder from elsewhere that a training starts from, if it does."""
+        return None if self.init_of(network) else self.board.networks[network].init
+
+    def teachers_of(self, network: str) -> list[str]:
+        """The networks that teach a training, in the order of its entry."""
+        return list(self.board.networks[network].teachers.values())
+
+    def networks_of(self, defense: str) -> list[str]:
+        """The networks that a defense draws with: its denoisers, then its classifier."""
+        entry = self.board.defenses[defense]
+        return [*entry.denoisers, *filter(None, [entry.classifier])]
+
+    def closure(self, networks: Iterable[str]) -> list[str]:
+        """The networks and all that their trainings need, in an order in which they can be made."""
+        done: list[str] = []
+        for name in networks:
+            needed = self.closure([*self.init_of(name), *self.teachers_of(name)])
+            done += [n for n in [*needed, name] if n not in done]
+        return done
+
+    def encoder_of(self, extractor: str) -> list[str]:
+        """The network that an extractor uses: one, or none."""
+        network = self.board.extractors[extractor].network
+        return [network] if network else []
+
+    def queried(self, sees: str, target: str) -> list[str]:
+        """The networks behind an attack's target."""
+        return [target] if sees == "weights" else self.networks_of(target)
+
+    def plugins(self, stage: str, **names: Any) -> dict[str, str]:
+        """group: method of the plug-ins that a job of this stage loads."""
+        board = self.board
+        used: dict[str, str] = {}
+        if stage == "subset":
+            used["datasets"] = self.track.dataset.method
+        if stage == "train":
+            used["trainers"] = board.networks[names["network"]].trainer
+        if "extractor" in names and stage.startswith("embed"):
+            used["extractors"] = board.extractors[names["extractor"]].method
+        if stage == "sample":
+            used["defenses"] = board.defenses[names["defense"]].method
+        if stage == "attack":
+            used["attacks"] = board.attacks[names["attack"]].method
+            if names["sees"] == "predictor":
+                used["defenses"] = board.defenses[names["target"]].method
+        return used
+
+    @cached_property
+    def judges(self) -> list[str]:
+        """The extractors that the evaluation uses, each once."""
+        judges = self.track.evaluation
+        return list(dict.fromkeys([*judges.extractors, judges.quality]))
+
+    def measure_of(self, extractor: str) -> str:
+        """How distances in an extractor's space become similarities."""
+        method = self.board.extractors[extractor].method
+        return plugins.constant("extractors", method, "measure")
+
+    @property
+    def denoisers(self) -> list[str]:
+        """Every denoiser that a defense draws with, and what it was fine-tuned from."""
+        every = (name for entry in self.board.defenses.values() for name in entry.denoisers)
+        return self.closure(every)
+
+    def targets(self, sees: str) -> list[str]:
+        """What an attacker with this access can query: networks, or defended predictors."""
+        if sees == "predictor":
+            return list(self.board.defenses)
+        every = (name for entry in self.board.defenses.values() for name in entry.denoisers)
+        return list(dict.fromkeys(every))
+
+    @cached_property
+    def attacks(self) -> list[tuple[str, str]]:
+        """(attack, sees) pairs."""
+        return [(name, sees) for name, entry in self.board.attacks.items() for sees in entry.sees]
+
+    @property
+    def shards(self) -> list[tuple[int, int]]:
+        """Ranges of picture numbers, cut between batches: any number of shards draws the same."""
+        draw = self.track.sampling
+        batches = -(-draw.images // draw.batch_size)
+        shards = min(draw.shards, batches)
+        edges = [batches * k // shards * draw.batch_size for k in range(shards)] + [draw.images]
+        return list(itertools.pairwise(edges))
+
+    def scored(self, sees: str, defense: str) -> list[str]:
+        """The targets whose scores tell about a defense: its raw networks, or the defense."""
+        return self.board.defenses[defense].denoisers if sees == "weights" else [defense]
+
+    @property
+    def drawn_scores(self) -> list[tuple[str, str, str]]:
+        """(attack, sees, target) of each curve in the ROC figure: predictors, or else weights."""
+        seen = {sees for _, sees in self.attacks}
+        shown = "predictor" if "predictor" in seen else "weights"
+        return [
+            (attack, sees, target)
+            for attack, sees in self.attacks
+            if sees == shown
+            for target in self.targets(sees)
+        ]
+
+    def cells(self) -> dict[str, list[dict[str, Any]]]:
+        """measurement stage -> the names of each of its cells."""
+        judges, seeds = self.track.evaluation, self.track.seeds
+        drawn = [
+            {"defense": defense, "sampler": PLAIN, "seed": seed}
+            for defense in self.board.defenses
+            for seed in seeds
+        ]
+        return {
+            "describe": [{"extractor": name} for name in judges.extractors],
+            "copying": [{"extractor": name, **d} for name in judges.extractors for d in drawn],
+            "quality": [{"extractor": judges.quality, **d} for d in drawn],
+            "membership": [
+                {"attack": attack, "sees": sees, "defense": defense, "seed": seed}
+                for attack, sees in self.attacks
+                for defense in self.board.defenses
+                for seed in seeds
+            ],
+        }

@@ -1,0 +1,97 @@
+"""Which artefacts a job needs, by name: pure functions of the plan, for the rules to make paths of.
+
+Each takes the plan and the job's own names (its wildcards) and returns one dictionary of names per
+artefact; names that the job has itself need not be repeated.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from leakboard.plan import PLAIN, Plan
+
+Names = list[dict[str, Any]]
+
+
+def init(plan: Plan, network: str, **_: Any) -> Names:
+    """The network that a training starts from, if it is made here."""
+    return [{"network": name} for name in plan.init_of(network)]
+
+
+def teachers(plan: Plan, network: str, **_: Any) -> Names:
+    """The networks that teach a training."""
+    return [{"network": name} for name in plan.teachers_of(network)]
+
+
+def networks(plan: Plan, defense: str, **_: Any) -> Names:
+    """The networks that a defense draws with."""
+    return [{"network": name} for name in plan.networks_of(defense)]
+
+
+def queried(plan: Plan, sees: str, target: str, **_: Any) -> Names:
+    """The networks behind an attack's target."""
+    return [{"network": name} for name in plan.queried(sees, target)]
+
+
+def encoder(plan: Plan, extractor: str, **_: Any) -> Names:
+    """An extractor's network: trained once per track, with the first seed."""
+    return [{"network": n, "seed": plan.track.seeds[0]} for n in plan.encoder_of(extractor)]
+
+
+def shards(plan: Plan, **_: Any) -> Names:
+    """All shards of a set of pictures."""
+    return [{"shard": k} for k in range(len(plan.shards))]
+
+
+def scores(plan: Plan, sees: str, defense: str, **_: Any) -> Names:
+    """The scores that tell about a defense: of its raw networks, or of its predictor."""
+    return [{"target": target} for target in plan.scored(sees, defense)]
+
+
+def cells(plan: Plan, stage: str, **_: Any) -> Names:
+    """Every cell of one measurement."""
+    return plan.cells()[stage]
+
+
+def pictures(plan: Plan, **_: Any) -> Names:
+    """Every set of pictures."""
+    return [
+        {"defense": defense, "sampler": PLAIN, "seed": seed}
+        for defense in plan.board.defenses
+        for seed in plan.track.seeds
+    ]
+
+
+def trainings(plan: Plan, **_: Any) -> Names:
+    """Every training that some defense rests on."""
+    every = plan.closure(n for name in plan.board.defenses for n in plan.networks_of(name))
+    return [{"network": name, "seed": seed} for name in every for seed in plan.track.seeds]
+
+
+def drawings(plan: Plan, **_: Any) -> Names:
+    """Every job that draws pictures."""
+    return [{**drawn, **shard} for drawn in pictures(plan) for shard in shards(plan)]
+
+
+def headline(plan: Plan, **_: Any) -> Names:
+    """The extractor that decides what a copy is."""
+    return [{"extractor": plan.track.evaluation.copies}]
+
+
+def shown(plan: Plan, **_: Any) -> Names:
+    """What the figures show: the first shard and seed of every defense, in the headline space."""
+    first = {"sampler": PLAIN, "seed": plan.track.seeds[0], "shard": 0}
+    return [{"defense": name, **first, **headline(plan)[0]} for name in plan.board.defenses]
+
+
+def shown_scores(plan: Plan, **_: Any) -> Names:
+    """The scores whose ROC curves are drawn."""
+    return [
+        {"attack": attack, "sees": sees, "target": target, "seed": plan.track.seeds[0]}
+        for attack, sees, target in plan.drawn_scores
+    ]
+
+
+def shown_curves(plan: Plan, **_: Any) -> Names:
+    """The trainings whose loss is drawn."""
+    return [{"network": name, "seed": plan.track.seeds[0]} for name in plan.denoisers]
