@@ -16,7 +16,6 @@ import yaml
 
 REPO = Path(__file__).parents[2]
 TINY = Path(__file__).parent / "tiny" / "config"
-SHARED, TRACK = "config/config.yaml", "config/tracks/tiny.yaml"
 SILENT = {"track", "seed", "sampler"}  # wildcards that are the same for every job
 
 
@@ -100,7 +99,7 @@ class Folder:
 
 
 def clone(to: Path) -> Folder:
-    """A fresh clone: the sources with new times, the tiny configuration, and no results."""
+    """The sources with new times, the tiny configuration, and no results."""
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard", "-z"],
         cwd=REPO,
@@ -133,6 +132,9 @@ def board(finished: Folder, tmp_path: Path) -> Folder:
 
 
 @pytest.fixture
-def fresh(tmp_path: Path) -> Folder:
-    """A fresh clone without results."""
-    return clone(tmp_path / "fresh")
+def fresh(finished: Folder, tmp_path: Path) -> Folder:
+    """A fresh clone of the finished board's sources and configuration: new times, no results."""
+    made = shutil.ignore_patterns("results", ".snakemake", "__pycache__")
+    shutil.copytree(finished.path, tmp_path / "fresh", ignore=made, copy_function=shutil.copyfile)
+    (tmp_path / "fresh/results").mkdir()
+    return Folder(tmp_path / "fresh")

@@ -50,3 +50,7 @@ def _list(group: str | None) -> None:
         for method in plugins.modules(name):
             defaults = plugins.defaults(name, method).items()
             print(f"  {method:20} {', '.join(f'{key}: {value}' for key, value in defaults)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from leakboard import plugins
 
-PLUMBING = {
+PLUMBING = {  # modules that cannot change a number
     "artefacts",
     "digests",
     "errors",

@@ -1,0 +1,718 @@
+"""Every plug-in keeps the promises of its kind: shape, determinism, independence of batch mates.
+
+The parts it runs on are real: exact denoisers and classifiers of a finite set, and tiny networks.
+"""
+
+import inspect
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+from torch import Tensor
+
+from leakboard import networks, oracles, plugins, resolve
+from leakboard.config import Resolved
+from leakboard.diffusion import Parts, Schedule
+from leakboard.errors import UserError
+from leakboard.measures.membership import auc
+from leakboard.measures.similarity import from_distance
+from leakboard.randomness import PerImage, generator
+from leakboard.resolve import trains
+from leakboard.training import Batch
+
+ROOT = Path(__file__).parents[2]
+SCHEDULE = Schedule.linear()
+LAST = len(SCHEDULE.abar) - 1
+CLOSE = {"rtol": 0, "atol": 1e-5}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Tiny tensors: more threads only wait for one another."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@cache
+def boards() -> dict[str, Resolved]:
+    """Every shipped track under the shipped configuration."""
+    shared = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
+    shared["tracks"] = sorted(f.stem for f in (ROOT / "config/tracks").glob("*.yaml"))
+    return resolve.read(shared, "config/config.yaml", [ROOT])
+
+
+def entries(section: str) -> Iterator[Any]:
+    """(method, params, entry or None): each method with its defaults, each shipped entry.
+
+    Entries that differ in nothing that a plug-in sees are tried once.
+    """
+    group = "trainers" if section == "networks" else section
+    seen = []
+    for method in plugins.modules(group):
+        defaults = plugins.defaults(group, method)
+        if "required" not in defaults.values():
+            yield pytest.param(method, defaults, None, id=method)
+    for track, board in boards().items():
+        for name, entry in getattr(board, section).items():
+            method = entry.trainer if section == "networks" else entry.method
+            sight = (method, entry.params, len(getattr(entry, "denoisers", ())))
+            if sight not in seen:
+                yield pytest.param(method, entry.params, entry, id=f"{track}-{name}")
+            seen.append(sight)
+
+
+def every(section: str) -> Any:
+    return pytest.mark.parametrize(("method", "params", "entry"), list(entries(section)))
+
+
+def test_every_method_is_tried() -> None:
+    for section in ("networks", "extractors", "defenses", "attacks"):
+        group = "trainers" if section == "networks" else section
+        assert {p.values[0] for p in entries(section)} == set(plugins.modules(group))
+
+
+@pytest.mark.parametrize("group", plugins.CLASSES)
+def test_what_is_read_from_the_source_is_what_the_class_says(group: str) -> None:
+    # Planning reads params without importing a plug-in: both views must agree.
+    for method in plugins.modules(group):
+        defaults = plugins.defaults(group, method)
+        given = {key: "." for key, value in defaults.items() if value == "required"}
+        loaded = plugins.load(group, method, given)
+        assert is_dataclass(loaded)
+        assert [field.name for field in fields(loaded)] == list(defaults)
+        for name, value in defaults.items():
+            assert getattr(loaded, name) == given.get(name, value)
+        assert type(loaded).__dataclass_params__.frozen
+        with pytest.raises(UserError, match="unknown param"):
+            plugins.params(group, method, {**given, "no_such_param": 1})
+        with pytest.raises(UserError, match="no_such_param"):
+            plugins.load(group, method, {**given, "no_such_param": 1})
+
+
+@pytest.mark.parametrize("group", plugins.CLASSES)
+def test_every_plug_in_says_what_it_is_and_stays_small(group: str) -> None:
+    for method in plugins.modules(group):
+        text = plugins.file(group, method).read_text(encoding="utf-8")
+        assert text.startswith('"""')
+        assert len(text.splitlines()) <= 120
+        assert inspect.getdoc(type(plugins.load(group, method, _given(group, method))))
+
+
+def _given(group: str, method: str) -> dict[str, Any]:
+    defaults = plugins.defaults(group, method).items()
+    return {key: "." for key, value in defaults if value == "required"}
+
+
+# --- defenses ------------------------------------------------------------------------------------
+
+MEMBERS = oracles.draw(32, seed=1)
+LEVELS = (0, 1, 20, 100, 400, LAST)
+
+
+def parts(denoisers: int) -> Parts:
+    """Exact parts: the denoisers know halves of the members if there are several, else all."""
+    coins = torch.arange(len(MEMBERS)) % 2
+    return Parts(
+        denoisers=[oracles.Empirical(MEMBERS[i::denoisers], SCHEDULE) for i in range(denoisers)],
+        classifier=oracles.RandomLabelPosterior(MEMBERS, coins, SCHEDULE),
+        members=MEMBERS,
+    )
+
+
+def predictor(method: str, params: dict[str, Any], entry: Any) -> Any:
+    counts = [
+        len(e.denoisers)
+        for b in boards().values()
+        for e in b.defenses.values()
+        if e.method == method
+    ]
+    count = len(entry.denoisers) if entry else next(iter(counts), 1)
+    return plugins.load("defenses", method, params).guard(parts(count))
+
+
+def noised(t: int) -> Tensor:
+    """16 images at level t: half of them are noised members, half noised strangers."""
+    clean = torch.cat([MEMBERS[:8], oracles.draw(8, seed=2)])
+    eps = torch.randn(clean.shape, generator=torch.Generator().manual_seed(t))
+    return SCHEDULE.noised(clean, eps, torch.tensor(t))
+
+
+@every("defenses")
+def test_a_defense_predicts_noise_like_the_images_it_gets(method, params, entry) -> None:
+    guarded = predictor(method, params, entry)
+    assert torch.equal(guarded.schedule.abar, SCHEDULE.abar)
+    for step, t in enumerate(LEVELS):
+        for level in (torch.tensor(t), torch.full((16,), t)):
+            eps = guarded(noised(t), level, step=step)
+            assert eps.shape == (16, 1, 8, 8)
+            assert eps.dtype == torch.float32
+            assert eps.isfinite().all()
+            assert not eps.requires_grad
+
+
+@every("defenses")
+def test_a_defense_answers_the_same_question_the_same_way(method, params, entry) -> None:
+    for step, t in enumerate(LEVELS):
+        one, other = (predictor(method, params, entry) for _ in range(2))
+        first = one(noised(t), torch.tensor(t), step=step)
+        one(noised(t).flip(0), torch.tensor(t), step=step)  # no memory of earlier calls
+        assert torch.equal(one(noised(t), torch.tensor(t), step=step), first)
+        assert torch.equal(other(noised(t), torch.tensor(t), step=step), first)
+
+
+@every("defenses")
+def test_batch_mates_never_matter_to_a_defense(method, params, entry) -> None:
+    guarded = predictor(method, params, entry)
+    for step, t in enumerate(LEVELS):
+        x = noised(t)
+        together = guarded(x, torch.tensor(t), step=step)
+        for j in range(16):
+            alone = guarded(x[j : j + 1], torch.tensor(t), step=step)
+            torch.testing.assert_close(alone[0], together[j], **CLOSE)
+
+
+@every("defenses")
+def test_each_image_of_a_batch_may_have_its_own_level(method, params, entry) -> None:
+    guarded = predictor(method, params, entry)
+    levels = torch.tensor([LEVELS[j % len(LEVELS)] for j in range(16)])
+    x = torch.stack([noised(int(t))[j] for j, t in enumerate(levels)])
+    together = guarded(x, levels, step=3)
+    for j, t in enumerate(levels):
+        torch.testing.assert_close(guarded(x[j : j + 1], t, step=3)[0], together[j], **CLOSE)
+
+
+@every("defenses")
+def test_a_defense_leaves_its_inputs_as_they_are(method, params, entry) -> None:
+    guarded, members = predictor(method, params, entry), MEMBERS.clone()
+    for step, t in enumerate(LEVELS):
+        x, level = noised(t), torch.full((16,), t)
+        guarded(x, level, step=step)
+        assert torch.equal(x, noised(t))
+        assert not x.requires_grad
+        assert torch.equal(level, torch.full((16,), t))
+    assert torch.equal(MEMBERS, members)
+
+
+@every("defenses")
+def test_a_defense_works_where_gradients_are_off_and_where_they_are_on(
+    method, params, entry
+) -> None:
+    guarded, t = predictor(method, params, entry), torch.tensor(100)
+    with torch.no_grad():
+        off = guarded(noised(100), t, step=0)
+    assert torch.equal(guarded(noised(100), t, step=0), off)
+
+
+STRENGTHS = ("scale", "strength")  # a param of this name does nothing at 0
+STRONG = [
+    case for case in entries("defenses") if set(STRENGTHS) & case.values[1].keys()
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "params", "entry"), STRONG)
+def test_a_defense_of_no_strength_is_no_defense_bit_for_bit(method, params, entry) -> None:
+    weak = {**params, **{key: 0.0 for key in STRENGTHS if key in params}}
+    undefended = predictor("none", {}, None)
+    guarded, acts = predictor(method, weak, entry), predictor(method, params, entry)
+    moved = False
+    for step, t in enumerate(LEVELS):
+        x, level = noised(t), torch.tensor(t)
+        bare = undefended(x, level, step=step)
+        assert torch.equal(guarded(x, level, step=step), bare)
+        moved |= not torch.equal(acts(x, level, step=step), bare)
+    assert moved, "it does nothing at full strength either"
+
+
+# --- attacks -------------------------------------------------------------------------------------
+
+AUDITED = torch.cat([oracles.draw(40, seed=3), oracles.draw(40, seed=4)])  # members, strangers
+MEMBER = np.arange(80) < 40
+KNOWS = oracles.Empirical(AUDITED[:40], SCHEDULE)
+EVERY = every("attacks")
+
+
+def scores(attack: Any, images: Tensor, rows: Any, target: Any = KNOWS, seed: int = 0) -> Tensor:
+    return attack.score(target, images, PerImage("test", seed, indices=rows))
+
+
+@EVERY
+def test_an_attack_gives_one_finite_number_per_image(method, params, entry) -> None:
+    found = scores(plugins.load("attacks", method, params), AUDITED, range(80))
+    assert found.shape == (80,)
+    assert found.is_floating_point()
+    assert found.isfinite().all()
+    assert not found.requires_grad
+    assert len(found.unique()) > 40
+
+
+@EVERY
+def test_an_attack_scores_members_higher(method, params, entry) -> None:
+    found = scores(plugins.load("attacks", method, params), AUDITED, range(80))
+    assert auc(found.numpy(), MEMBER) > 0.9
+
+
+@EVERY
+def test_an_attack_on_a_model_of_strangers_knows_nothing(method, params, entry) -> None:
+    # 300 + 300 images: the AUC of a guess has standard deviation 0.024.
+    third = oracles.Empirical(oracles.draw(40, seed=5), SCHEDULE)
+    images = torch.cat([oracles.draw(300, seed=6), oracles.draw(300, seed=7)])
+    found = scores(plugins.load("attacks", method, params), images, range(600), third)
+    assert 0.42 < auc(found.numpy(), np.arange(600) < 300) < 0.58
+
+
+@EVERY
+def test_batch_mates_never_matter_to_an_attack(method, params, entry) -> None:
+    attack = plugins.load("attacks", method, params)
+    together = scores(attack, AUDITED, range(80))
+    rows = [3, 50, 79]
+    some = scores(attack, AUDITED[rows], rows)
+    torch.testing.assert_close(some, together[rows], rtol=1e-4, atol=1e-6)
+    alone = scores(attack, AUDITED[50:51], [50])
+    torch.testing.assert_close(alone, together[50:51], rtol=1e-4, atol=1e-6)
+
+
+@EVERY
+def test_an_attack_with_the_same_seeds_finds_the_same(method, params, entry) -> None:
+    images = AUDITED.clone()
+    one, other = (scores(plugins.load("attacks", method, params), images, range(80)) for _ in "ab")
+    assert torch.equal(one, other)
+    assert torch.equal(images, AUDITED)
+
+
+@EVERY
+def test_labels_are_never_in_an_attack_s_sight(method, params, entry) -> None:
+    attack = plugins.load("attacks", method, params)
+    assert list(inspect.signature(attack.score).parameters) == ["target", "images", "rng"]
+
+
+@EVERY
+def test_an_attack_asks_for_one_step_after_another(method, params, entry) -> None:
+    asked: list[int] = []
+
+    class Asked:
+        schedule = SCHEDULE
+
+        def __call__(self, x: Tensor, t: Tensor, *, step: int) -> Tensor:
+            asked.append(step)
+            return KNOWS(x, t, step=step)
+
+    scores(plugins.load("attacks", method, params), AUDITED[:2], range(2), Asked())
+    assert asked == list(range(len(asked)))
+
+
+def test_noise_that_an_attack_draws_comes_from_its_generators() -> None:
+    attack = plugins.load("attacks", "loss", {"t": 100, "draws": 1})
+    before = torch.get_rng_state()
+    one, other = (scores(attack, AUDITED, range(80), seed=seed) for seed in (0, 1))
+    assert (one != other).all()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_secmi_refuses_a_stride_that_does_not_divide_its_level() -> None:
+    with pytest.raises(UserError, match=r"t = 105 .* k = 10"):
+        plugins.load("attacks", "secmi", {"t": 105, "k": 10})
+
+
+# --- trainers ------------------------------------------------------------------------------------
+
+TINY: dict[str, dict[str, Any]] = {
+    "denoiser": {
+        "block_out_channels": [8, 16],
+        "layers_per_block": 1,
+        "down_block_types": ["DownBlock2D", "AttnDownBlock2D"],
+        "up_block_types": ["AttnUpBlock2D", "UpBlock2D"],
+        "norm_num_groups": 4,
+        "attention_head_dim": 4,
+    },
+    "classifier": {"block_out_channels": [8, 16], "norm_num_groups": 4, "attention_head_dim": 4},
+    "encoder": {"width": 8, "dim": 16},
+}
+LABELS = torch.arange(8) % 5
+
+
+def tiny(kind: str, **more: int) -> Any:
+    torch.manual_seed(0)
+    return networks.build(kind, TINY[kind], size=8, channels=1, **more)
+
+
+def learning(method: str, params: dict[str, Any]) -> tuple[Any, Any, Batch]:
+    """A trainer, a tiny network of its kind, and a batch of 8 images of 5 classes."""
+    trainer = plugins.load("trainers", method, params)
+    net = tiny(type(trainer).trains, **trainer.outputs(LABELS)).train()
+    batch = Batch(oracles.draw(8, seed=8), LABELS, torch.arange(8) + 100, SCHEDULE)
+    return trainer, net, batch
+
+
+@every("networks")
+def test_a_trainer_says_what_it_trains(method, params, entry) -> None:
+    kind = type(plugins.load("trainers", method, params)).trains
+    assert kind in networks.KINDS
+    assert kind == plugins.constant("trainers", method, "trains")
+    assert entry is None or kind == trains(entry)
+
+
+@every("networks")
+def test_a_loss_is_a_finite_number_with_a_gradient(method, params, entry) -> None:
+    trainer, net, batch = learning(method, params)
+    loss = trainer.loss(net, batch, generator("a"))
+    assert loss.shape == ()
+    assert loss.isfinite()
+    loss.backward()
+    gradients = [p.grad for p in net.parameters() if p.grad is not None]
+    assert len(gradients) > len(list(net.parameters())) / 2
+    assert all(g.isfinite().all() for g in gradients)
+    assert any((g != 0).any() for g in gradients)
+
+
+@every("networks")
+def test_a_loss_takes_its_randomness_from_its_generator(method, params, entry) -> None:
+    trainer, net, batch = learning(method, params)
+    before, images = torch.get_rng_state(), batch.images.clone()
+    one, same, other = (trainer.loss(net, batch, generator(name)).item() for name in "aab")
+    assert one == same
+    assert one != other
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(batch.images, images)
+
+
+@pytest.mark.parametrize("method", plugins.modules("trainers"))
+def test_a_loss_falls_when_it_is_followed(method: str) -> None:
+    trainer, net, batch = learning(method, plugins.defaults("trainers", method))
+    optimizer = torch.optim.Adam(net.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(12):
+        loss = trainer.loss(net, batch, generator("the same noise"))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] - 0.05 * abs(losses[0])
+
+
+# --- extractors ----------------------------------------------------------------------------------
+
+
+def features(method: str, params: dict[str, Any], images: Tensor) -> Tensor:
+    net = tiny("encoder", outputs=5).eval().requires_grad_(False)
+    return plugins.load("extractors", method, params).features(images, net)
+
+
+@every("extractors")
+def test_an_extractor_gives_one_finite_vector_per_image(method, params, entry) -> None:
+    images = oracles.draw(16, seed=9)
+    found = features(method, params, images)
+    assert found.shape[0] == 16
+    assert found.dim() == 2
+    assert found.dtype == torch.float32
+    assert found.isfinite().all()
+    assert torch.equal(images, oracles.draw(16, seed=9))
+    assert torch.cdist(found, found).add(torch.eye(16)).min() > 1e-4  # it tells images apart
+
+
+@every("extractors")
+def test_batch_mates_never_matter_to_an_extractor(method, params, entry) -> None:
+    images = oracles.draw(16, seed=9)
+    together = features(method, params, images)
+    for j in range(16):
+        alone = features(method, params, images[j : j + 1])
+        torch.testing.assert_close(alone[0], together[j], **CLOSE)
+
+
+@every("extractors")
+def test_an_extractor_says_how_its_distances_become_similarities(method, params, entry) -> None:
+    measure = plugins.constant("extractors", method, "measure")
+    assert measure == type(plugins.load("extractors", method, params)).measure
+    nearer, farther = from_distance(np.array([0.1, 0.5]), measure)
+    assert nearer > farther
+    if measure == "cosine":
+        norms = features(method, params, oracles.draw(16, seed=9)).norm(dim=1)
+        torch.testing.assert_close(norms, torch.ones(16), **CLOSE)
+
+
+def test_the_distance_of_pixels_is_their_rms_difference() -> None:
+    images = torch.stack([-torch.ones(1, 8, 8), torch.ones(1, 8, 8)])
+    black, white = features("pixels", {}, images)
+    assert (white - black).norm().item() == pytest.approx(1)
+
+
+# --- datasets ------------------------------------------------------------------------------------
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (6, 9, 7, 3), dtype=np.uint8)
+
+
+def load(method: str, path: Path, **params: Any) -> Any:
+    return plugins.load("datasets", method, {"path": str(path), **params}).load()
+
+
+def folder(path: Path) -> Path:
+    """Six pictures in two folders, written so that sorting by path gives PIXELS."""
+    for i, pixels in enumerate(PIXELS):
+        file = path / ("ants" if i < 2 else "bees") / f"{i}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(file)
+    (path / "bees" / "notes.txt").write_text("no picture", encoding="utf-8")
+    return path
+
+
+def test_the_digits_are_all_there() -> None:
+    images, labels = plugins.load("datasets", "digits", {}).load()
+    assert images.shape == (1797, 8, 8, 1)
+    assert images.dtype == np.uint8
+    assert (images.min(), images.max()) == (0, 255)
+    assert len(np.unique(images)) == 17
+    assert np.bincount(labels).min() > 170
+    assert labels.dtype == np.int64
+    assert plugins.constant("datasets", "digits", "size") == len(images)
+
+
+def test_a_folder_is_read_in_order_of_its_paths(tmp_path: Path) -> None:
+    images, labels = load("folder", folder(tmp_path))
+    assert np.array_equal(images, PIXELS)
+    assert images.dtype == np.uint8
+    assert labels.tolist() == [0, 0, 1, 1, 1, 1]
+    gray, _ = load("folder", tmp_path, grayscale=True)
+    assert gray.shape == (6, 9, 7, 1)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"not a picture", id="text"),
+        pytest.param(None, id="cut short"),
+    ],
+)
+def test_a_file_that_cannot_be_decoded_is_named(tmp_path: Path, content: bytes | None) -> None:
+    bad = folder(tmp_path) / "bees" / "5.png"
+    whole = bad.read_bytes()
+    bad.write_bytes(whole[: len(whole) // 2] if content is None else content)
+    with pytest.raises(UserError, match=r"bees.5\.png: not an image .* replace or remove"):
+        load("folder", tmp_path)
+
+
+def test_a_picture_of_another_size_is_named(tmp_path: Path) -> None:
+    Image.fromarray(PIXELS[0][:8]).save(folder(tmp_path) / "bees" / "4.png")
+    with pytest.raises(UserError, match=r"4\.png: is 7x8, but .*0\.png is 7x9; .*one size"):
+        load("folder", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["empty", "missing"])
+def test_a_folder_without_pictures_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=rf"dataset\.params\.path: no images in .*{name}"):
+        load("folder", tmp_path / name)
+
+
+def test_an_archive_is_read_whole_or_from_its_beginning(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", images=PIXELS, labels=np.arange(6))
+    images, labels = load("npz", tmp_path / "a.npz")
+    assert np.array_equal(images, PIXELS)
+    assert labels.tolist() == list(range(6))
+    images, labels = load("npz", tmp_path / "a.npz", limit=4)
+    assert np.array_equal(images, PIXELS[:4])
+    assert labels.tolist() == [0, 1, 2, 3]
+    np.savez(tmp_path / "gray.npz", images=PIXELS[..., 0])
+    images, labels = load("npz", tmp_path / "gray.npz")
+    assert images.shape == (6, 9, 7, 1)
+    assert labels.dtype == np.int64
+    assert labels.tolist() == [0] * 6
+
+
+def _cut(path: Path) -> None:
+    np.savez(path, images=PIXELS)
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _damaged(path: Path) -> None:
+    np.savez_compressed(path, images=PIXELS)
+    content = bytearray(path.read_bytes())
+    content[60:100] = bytes(40)
+    path.write_bytes(content)
+
+
+def _npy(path: Path) -> None:
+    with path.open("wb") as file:
+        np.save(file, PIXELS)
+
+
+def _archive(**arrays: Any) -> Any:
+    return lambda path: np.savez(path, **arrays)
+
+
+DEFECT = {"strict": True, "raises": (TypeError, ValueError)}
+ARCHIVES = [
+    pytest.param(lambda path: None, "not a .npz", id="missing"),
+    pytest.param(_cut, "not a .npz", id="cut short"),
+    pytest.param(lambda path: path.write_text("images"), "not a .npz", id="text"),
+    pytest.param(_archive(pictures=PIXELS), "`images`", id="no images in it"),
+    pytest.param(_archive(images=PIXELS / 255), "float64.*expected uint8", id="floats"),
+    pytest.param(_archive(images=PIXELS[0, 0]), "expected uint8", id="too few axes"),
+    pytest.param(_archive(images=PIXELS, labels=np.arange(5)), r"\(5,\)", id="too few labels"),
+    pytest.param(_archive(images=np.array([PIXELS, 1], dtype=object)), "not a .npz", id="objects"),
+    pytest.param(
+        _damaged,
+        "not a .npz",
+        id="damaged",
+        marks=pytest.mark.xfail(strict=True, reason="zlib.error instead of a message"),
+    ),
+    pytest.param(
+        _npy,
+        "not a .npz",
+        id="a .npy",
+        marks=pytest.mark.xfail(reason="TypeError instead of a message", **DEFECT),
+    ),
+    pytest.param(
+        _archive(images=PIXELS[:0]),
+        "",
+        id="no image in it",
+        marks=pytest.mark.xfail(reason="ValueError instead of a message", **DEFECT),
+    ),
+    pytest.param(
+        _archive(images=PIXELS, labels=np.array(list("abcdef"))),
+        "labels",
+        id="labels of text",
+        marks=pytest.mark.xfail(reason="ValueError instead of a message", **DEFECT),
+    ),
+    pytest.param(
+        _archive(images=PIXELS, labels=np.array(3)),
+        "labels",
+        id="one label for all",
+        marks=pytest.mark.xfail(reason="TypeError instead of a message", **DEFECT),
+    ),
+]
+
+
+@pytest.mark.parametrize(("make", "said"), ARCHIVES)
+def test_an_archive_that_cannot_be_used_is_named(tmp_path: Path, make: Any, said: str) -> None:
+    path = tmp_path / "bad.npz"
+    make(path)
+    with pytest.raises(UserError, match=rf"(?s)bad\.npz.*{said}|{said}.*bad\.npz"):
+        load("npz", path)
+
+
+@pytest.mark.xfail(strict=True, reason="a negative limit is accepted and drops the last images")
+def test_a_negative_limit_is_refused() -> None:
+    with pytest.raises(UserError, match="limit"):
+        plugins.params("datasets", "npz", {"path": "a.npz", "limit": -5})
+
+
+# --- installed packages --------------------------------------------------------------------------
+
+MUTE = '''
+"""A defense from elsewhere."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge
+
+from leakboard.diffusion import Guarded, Parts, Predictor
+
+
+@dataclass(frozen=True)
+class Defense:
+    """The noise, made smaller."""
+
+    scale: Annotated[float, Ge(0)] = 1.0
+
+    def guard(self, parts: Parts) -> Predictor:
+        (denoiser,) = parts.denoisers
+
+        def eps(x, t, *, step):
+            return denoiser(x, t, step=step) / (1 + self.scale)
+
+        return Guarded(eps, denoiser.schedule)
+'''
+
+
+def installed(site: Path, name: str, code: str) -> subprocess.CompletedProcess[str]:
+    """Run code where a package is installed that offers a defense of this name."""
+    info = site / "mute-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mute\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[leakboard.defenses]\n{name} = mute.quiet:Defense\n")
+    (site / "mute").mkdir()
+    (site / "mute" / "__init__.py").write_text("")
+    (site / "mute" / "quiet.py").write_text(MUTE.lstrip())
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_an_installed_package_adds_a_defense(tmp_path: Path) -> None:
+    code = f"""
+import json, sys, yaml
+from pathlib import Path
+from leakboard import plugins, resolve
+from leakboard.errors import UserError
+from leakboard.plan import Plan
+from leakboard.sources import sources
+root = Path({str(ROOT)!r})
+shared = yaml.safe_load((root / "config/config.yaml").read_text())
+shared["tracks"] = ["digits"]
+shared["defenses"]["quiet"] = {{"denoisers": ["base"], "method": "mute", "params": {{"scale": 3}}}}
+def read():
+    return resolve.read(shared, "config/config.yaml", [root])["digits"]
+plan = Plan(read())
+found = sources(root / "workflow/sample.py", plan.plugins("sample", defense="quiet"))
+said = {{
+    "params": plan.board.defenses["quiet"].params,
+    "sources": [f.name for f in found if not f.is_relative_to(root)],
+    "light": "torch" not in sys.modules and "mute.quiet" not in sys.modules,
+}}
+shared["defenses"]["quiet"]["params"]["scale"] = -3
+try:
+    read()
+except UserError as error:
+    said["refused"] = str(error)
+import torch
+from leakboard import oracles
+from leakboard.diffusion import Parts, Schedule
+bare = oracles.Empirical(oracles.draw(4), Schedule.linear())
+guarded = plugins.load("defenses", "mute", {{"scale": 3}}).guard(Parts([bare]))
+x, t = oracles.draw(2, seed=1), torch.tensor(100)
+said["acts"] = torch.allclose(guarded(x, t, step=0), bare(x, t) / 4)
+print(json.dumps(said))
+"""
+    done = installed(tmp_path / "site", "mute", code)
+    assert done.stderr == ""
+    said = json.loads(done.stdout)
+    assert "defenses.quiet: params.scale" in said.pop("refused")
+    assert said == {
+        "params": {"scale": 3.0},
+        "sources": ["quiet.py"],
+        "light": True,
+        "acts": True,
+    }
+
+
+def test_an_installed_package_may_not_take_a_built_in_s_name(tmp_path: Path) -> None:
+    code = """
+from leakboard import plugins
+from leakboard.errors import UserError
+try:
+    plugins.modules("defenses")
+except UserError as error:
+    print(error)
+"""
+    done = installed(tmp_path / "site", "cpsample", code)
+    assert done.stderr == ""
+    for part in ("'cpsample'", "twice", "leakboard.defenses.cpsample", "mute.quiet", "uninstall"):
+        assert part in done.stdout

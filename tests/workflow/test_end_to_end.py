@@ -1,0 +1,180 @@
+"""A tiny board from images to page: every file is there, and says what it should."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+if TYPE_CHECKING:
+    from conftest import Folder
+
+pytestmark = pytest.mark.xdist_group("workflow")
+
+TRACK = "config/tracks/tiny.yaml"
+COLUMNS = (
+    "track seed defense sampler attack sees metric value ci_low ci_high n unit better reported "
+    "digest status note"
+).split()
+REFERENCE = re.compile(r"""(?:\b(?:src|href|action)\s*=\s*["']?|url\(\s*["']?)(?:https?:)?//""")
+
+
+@pytest.fixture
+def rows(finished: Folder) -> pd.DataFrame:
+    """Every measured number."""
+    return pd.read_csv(finished.board / "measurements.csv", keep_default_na=False)
+
+
+def test_the_measurements_have_the_promised_columns_and_equal_their_parquet(
+    finished: Folder, rows: pd.DataFrame
+) -> None:
+    assert list(rows.columns) == COLUMNS
+    assert rows["digest"].str.fullmatch("[0-9a-f]{16}").all()
+    table = pd.read_parquet(finished.board / "measurements.parquet")
+    assert list(table.columns) == COLUMNS
+    numbers = ["seed", "value", "ci_low", "ci_high", "n", "reported"]
+    for column in COLUMNS:
+        if column in numbers:
+            read = pd.to_numeric(rows[column], errors="coerce").to_numpy(dtype=float)
+            kept = table[column].to_numpy(dtype=float, na_value=np.nan)
+            np.testing.assert_allclose(read, kept, rtol=1e-9, err_msg=column)
+        else:
+            assert rows[column].tolist() == table[column].tolist(), column
+
+
+def test_every_number_is_finite_or_its_row_says_why_not(rows: pd.DataFrame) -> None:
+    value = pd.to_numeric(rows["value"], errors="coerce")
+    absent = rows[~np.isfinite(value)]
+    assert (absent["value"] == "").all()
+    assert ((absent["status"] != "ok") & (absent["note"] != "")).all()
+    low, high = (pd.to_numeric(rows[c], errors="coerce") for c in ("ci_low", "ci_high"))
+    both = low.notna() & high.notna()
+    assert both.sum() > 10
+    assert ((low <= value) & (value <= high))[both & value.notna()].all()
+
+
+def test_every_cell_of_the_configuration_has_rows(rows: pd.DataFrame) -> None:
+    for defense in ("none", "cpsample"):
+        own = rows[rows["defense"] == defense]
+        for metric in ("copy_rate:pixels", "fid:local-classifier", "kid:local-classifier"):
+            assert (own["metric"] == metric).any(), (defense, metric)
+        pairs = set(zip(own["attack"], own["sees"], strict=True)) - {("", "")}
+        assert pairs == {("loss", "weights"), ("loss", "predictor"), ("pia", "weights")}
+    assert not rows.duplicated(["defense", "sampler", "attack", "sees", "metric"]).any()
+
+
+def test_whoever_holds_the_weights_sees_no_sampling_time_defense(rows: pd.DataFrame) -> None:
+    seen = rows[rows["sees"] == "weights"].drop(columns="digest")  # it names the defense
+    one, two = (
+        seen[seen["defense"] == name].drop(columns="defense").reset_index(drop=True)
+        for name in ("none", "cpsample")
+    )
+    assert len(one) > 8
+    pd.testing.assert_frame_equal(one, two)
+
+
+def test_the_undefended_predictor_is_the_network_itself(rows: pd.DataFrame) -> None:
+    own = rows[(rows["defense"] == "none") & (rows["attack"] == "loss")].set_index("metric")
+    weights, predictor = (own[own["sees"] == sees] for sees in ("weights", "predictor"))
+    assert len(weights) > 4
+    assert weights["value"].to_dict() == predictor["value"].to_dict()
+
+
+def test_a_defense_that_acts_changes_pictures_and_what_its_predictor_tells(
+    finished: Folder, rows: pd.DataFrame
+) -> None:
+    assert not np.array_equal(*(pictures(finished, name, 2) for name in ("none", "cpsample")))
+    own = rows[(rows["sees"] == "predictor") & (rows["metric"] == "z")].set_index("defense")
+    assert own.loc["none", "value"] != own.loc["cpsample", "value"]
+
+
+def test_the_leaderboard_is_there_as_a_table_as_text_and_as_one_page(finished: Folder) -> None:
+    table = pd.read_csv(finished.board / "leaderboard.csv")
+    assert sorted(table["defense"]) == ["cpsample", "none"]
+    text = (finished.board / "leaderboard.md").read_text(encoding="utf-8")
+    assert "| **none** |" in text
+    assert "| **cpsample** |" in text
+    page = (finished.results / "leaderboard.html").read_text(encoding="utf-8")
+    assert "cpsample" in page
+    assert not REFERENCE.search(page)
+    assert not re.search(r"@import|\bfetch\(|XMLHttpRequest|WebSocket", page)
+
+
+def test_every_picture_file_opens(finished: Folder) -> None:
+    files = sorted(finished.board.rglob("*.png"))
+    names = {file.stem for file in files}
+    assert names == {"preview", "samples", "neighbors", "roc", "similarity", "training"}
+    assert len(files) == 7
+    for file in files:
+        with Image.open(file) as image:
+            low, high = image.convert("L").getextrema()
+            assert low < high, file
+
+
+def test_the_split_has_the_sizes_asked_for_and_balanced_halves_and_folds(
+    finished: Folder,
+) -> None:
+    split = pd.read_csv(finished.board / "subset/split.csv", keep_default_na=False)
+    assert split["index"].tolist() == list(range(1797))  # one row, so one pool, for each image
+    sizes = split["pool"].value_counts()
+    assert (sizes["members"], sizes["held-out"]) == (20, 60)
+    assert set(sizes.index) <= {"members", "held-out", "reference", "dropped"}
+    members, held_out = (split[split["pool"] == pool] for pool in ("members", "held-out"))
+    rest = split[split["pool"].isin(["reference", "dropped"])]
+    assert members["half"].value_counts().to_dict() == {"a": 10, "b": 10}
+    assert members["fold"].value_counts().to_dict() == {"dev": 10, "test": 10}
+    assert held_out["fold"].value_counts().to_dict() == {"dev": 30, "test": 30}
+    assert (pd.concat([held_out["half"], rest["half"], rest["fold"]]) == "").all()
+    for table, column in ((members, "half"), (members, "fold"), (held_out, "fold")):
+        counts = pd.crosstab(table["label"], table[column])
+        assert (counts.max(axis=1) - counts.min(axis=1)).max() <= 1
+        assert len(counts) == 10
+    assert pd.crosstab(members["half"], members["fold"]).to_numpy().tolist() == [[5, 5], [5, 5]]
+
+
+def test_diffusers_opens_a_network_and_draws_with_it(finished: Folder) -> None:
+    from diffusers import DDIMPipeline, UNet2DModel
+
+    folder = finished.network("base")
+    names = {file.name for file in folder.iterdir()}
+    assert "diffusion_pytorch_model.safetensors" in names
+    assert not any(name.endswith((".bin", ".pt", ".pkl", ".ckpt")) for name in names)
+    net = UNet2DModel.from_pretrained(folder)
+    pipeline = DDIMPipeline.from_pretrained(folder)
+    assert list(net.config.block_out_channels) == [8, 16]
+    own, piped = net.state_dict(), pipeline.unet.state_dict()
+    assert all(own[key].equal(piped[key]) for key in own)
+    pipeline.set_progress_bar_config(disable=True)
+    drawn = pipeline(batch_size=2, num_inference_steps=2, output_type="np").images
+    assert drawn.shape == (2, 8, 8, 1)
+    assert np.isfinite(drawn).all()
+
+
+def test_a_finished_board_has_nothing_left_to_do(finished: Folder) -> None:
+    assert finished.jobs() == set()
+    assert not list(finished.results.rglob(".tmp-*"))
+    assert not list(finished.results.rglob("checkpoints/**/*.safetensors"))
+
+
+def test_a_picture_depends_neither_on_the_shards_nor_on_how_many_others_are_drawn(
+    board: Folder,
+) -> None:
+    before = pictures(board, "cpsample", 2)
+    assert before.shape == (24, 8, 8, 1)
+    board.set(TRACK, "sampling.shards", 3)
+    board.set(TRACK, "sampling.images", 32)
+    shards = [board.shard("cpsample", k) for k in range(3)]
+    done = board.snakemake(*(str(file.relative_to(board.path)) for file in shards))
+    assert done.returncode == 0, done.stdout
+    after = pictures(board, "cpsample", 3)
+    assert len(after) == 32
+    np.testing.assert_array_equal(after[:24], before)
+
+
+def pictures(board: Folder, defense: str, shards: int) -> np.ndarray:
+    """All pictures drawn from a defense, (n, h, w, c)."""
+    return np.concatenate([np.load(board.shard(defense, k))["images"] for k in range(shards)])
