@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+export OMP_NUM_THREADS := 1
 
 .PHONY: leaderboard test lint docs clean help
 

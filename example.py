@@ -1,4 +1,4 @@
-"""Does a defense stop a model from drawing copies? The question by hand, on images made on the spot.
+"""Does a defense stop a model from drawing copies? By hand, on images made on the spot.
 
 python example.py        # seconds, no training: the exact denoiser of a finite set memorizes
 """

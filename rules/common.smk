@@ -88,6 +88,8 @@ def preview_files(_):
 
 def show(tracks):
     """Print the boards, and where the page is."""
-    for track in tracks:
-        print(Path(f"results/{track}/leaderboard.md").read_text(encoding="utf-8"))
-    print(f"The page: {Path('results/leaderboard.html').resolve()}")
+    boards = [Path(f"results/{track}/leaderboard.md") for track in tracks]
+    page = Path("results/leaderboard.html")
+    if page.is_file() and all(board.is_file() for board in boards):
+        print(*(board.read_text(encoding="utf-8") for board in boards), sep="\n")
+        print(f"The page: {page.resolve()}")

@@ -63,7 +63,7 @@ rule figures:
         neighbors="results/{track}/figures/neighbors.png",
         roc="results/{track}/figures/roc.png",
         similarity="results/{track}/figures/similarity.png",
-        training="results/{track}/figures/training.png",
+        loss="results/{track}/figures/loss.png",
     log:
         "results/logs/figures/{track}.log",
     conda:

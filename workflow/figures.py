@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pandas as pd
+
 from leakboard import artefacts
 from leakboard.files import write_bytes
 from leakboard.job import job
@@ -41,4 +42,4 @@ with job(snakemake.log[0]):
     write_bytes(output.similarity, histogram)
     losses = {n: pd.read_csv(f) for n, f in zip(spec["curves"], files.curves, strict=True)}
     loss = {n: (np.asarray(t["step"]), np.asarray(t["loss"])) for n, t in losses.items()}
-    write_bytes(output.training, figures.loss_curves(loss))
+    write_bytes(output.loss, figures.loss_curves(loss))

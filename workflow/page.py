@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pandas as pd
+
 from leakboard import artefacts
 from leakboard.files import write_bytes
 from leakboard.job import job

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+
 from leakboard import artefacts, neighbors, subset
 from leakboard.job import job
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from leakboard import resolve
 from leakboard.config import Resolved
 from leakboard.digests import digest

@@ -102,9 +102,8 @@ ELSEWHERE = {  # names on conda-forge -> names on PyPI, where they differ
 
 def asked(requirements: list[str]) -> dict[str, set[str]]:
     """package -> the versions that are asked for."""
-    parts = (re.fullmatch(r"([a-z0-9-]+) ?([<>=!].*)?", r.partition(";")[0]) for r in requirements)
-    assert all(parts := list(parts))
-    return {ELSEWHERE.get(p[1], p[1]): set((p[2] or "").split(",")) for p in parts if p}
+    parts = [re.split(r" ?(?=[<>=!])", text, maxsplit=1) for text in requirements]
+    return {ELSEWHERE.get(name, name): set("".join(rest).split(",")) for name, *rest in parts}
 
 
 def test_the_conda_environment_asks_for_what_the_package_asks_for() -> None:

@@ -7,10 +7,11 @@ from io import BytesIO
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
+
 from leakboard.measures.ranking import COLUMNS
 from leakboard.report import figures
 from leakboard.report.page import Board, render
-from PIL import Image
 
 FIELDS = [
     *("track", "seed", "defense", "sampler", "attack", "sees", "metric", "value", "ci_low"),

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from leakboard import plugins, resolve
 from leakboard.digests import digest
 from leakboard.plan import PLAIN, Plan

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -122,25 +122,26 @@ MEMBERS = oracles.draw(32, seed=1)
 LEVELS = (0, 1, 20, 100, 400, LAST)
 
 
-def parts(denoisers: int) -> Parts:
+def parts(count: int) -> Parts:
     """Exact parts: the denoisers know halves of the members if there are several, else all."""
     coins = torch.arange(len(MEMBERS)) % 2
     return Parts(
-        denoisers=[oracles.Empirical(MEMBERS[i::denoisers], SCHEDULE) for i in range(denoisers)],
+        denoisers=[oracles.Empirical(MEMBERS[i::count], SCHEDULE) for i in range(count)],
         classifier=oracles.RandomLabelPosterior(MEMBERS, coins, SCHEDULE),
         members=MEMBERS,
     )
 
 
+def denoisers(method: str, entry: Any) -> int:
+    """How many denoisers an entry has, or else the first shipped entry of its method."""
+    shipped = (e for b in boards().values() for e in b.defenses.values() if e.method == method)
+    entry = entry or next(shipped, None)
+    return len(entry.denoisers) if entry else 1
+
+
 def predictor(method: str, params: dict[str, Any], entry: Any) -> Any:
-    counts = [
-        len(e.denoisers)
-        for b in boards().values()
-        for e in b.defenses.values()
-        if e.method == method
-    ]
-    count = len(entry.denoisers) if entry else next(iter(counts), 1)
-    return plugins.load("defenses", method, params).guard(parts(count))
+    exact = parts(denoisers(method, entry))
+    return plugins.load("defenses", method, params).guard(exact)
 
 
 def noised(t: int) -> Tensor:
@@ -207,6 +208,30 @@ def test_a_defense_leaves_its_inputs_as_they_are(method, params, entry) -> None:
 
 
 @every("defenses")
+def test_a_defense_leaves_what_its_denoisers_say_as_it_is(method, params, entry) -> None:
+    said: list[tuple[Tensor, Tensor]] = []
+
+    class Recorded:
+        schedule = SCHEDULE
+
+        def __init__(self, denoiser: Any) -> None:
+            self.denoiser = denoiser
+
+        def __call__(self, x: Tensor, t: Tensor, *, step: int) -> Tensor:
+            eps = self.denoiser(x, t, step=step)
+            said.append((eps, eps.clone()))
+            return eps
+
+    real = parts(denoisers(method, entry))
+    recorded = replace(real, denoisers=[Recorded(d) for d in real.denoisers])
+    guarded = plugins.load("defenses", method, params).guard(recorded)
+    for step, t in enumerate(LEVELS):
+        guarded(noised(t), torch.tensor(t), step=step)
+    assert said
+    assert all(torch.equal(eps, before) for eps, before in said)
+
+
+@every("defenses")
 def test_a_defense_works_where_gradients_are_off_and_where_they_are_on(
     method, params, entry
 ) -> None:
@@ -217,9 +242,7 @@ def test_a_defense_works_where_gradients_are_off_and_where_they_are_on(
 
 
 STRENGTHS = ("scale", "strength")  # a param of this name does nothing at 0
-STRONG = [
-    case for case in entries("defenses") if set(STRENGTHS) & case.values[1].keys()
-]  # fmt: skip
+STRONG = [case for case in entries("defenses") if set(STRENGTHS) & case.values[1].keys()]
 
 
 @pytest.mark.parametrize(("method", "params", "entry"), STRONG)
@@ -649,7 +672,7 @@ def installed(site: Path, name: str, code: str) -> subprocess.CompletedProcess[s
     (site / "mute" / "quiet.py").write_text(MUTE.lstrip())
     return subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(site)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(site), *sys.path])},
         capture_output=True,
         text=True,
         timeout=60,

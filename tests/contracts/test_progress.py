@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from leakboard.progress import Progress, clock, expected_seconds, read, report
 
 

@@ -24,8 +24,15 @@ UNET = {
     "norm_num_groups": 4,
 }
 SETTINGS = {
-    **{"steps": 30, "batch_size": 16, "lr": 2e-3, "lr_decay": "cosine", "warmup": 5},
-    **{"weight_decay": 0.01, "gradient_clip": 1.0, "ema_decay": 0.99, "flip": True},
+    "steps": 30,
+    "batch_size": 16,
+    "lr": 2e-3,
+    "lr_decay": "cosine",
+    "warmup": 5,
+    "weight_decay": 0.01,
+    "gradient_clip": 1.0,
+    "ema_decay": 0.99,
+    "flip": True,
 }
 
 

@@ -4,11 +4,12 @@ import math
 
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
+
 from leakboard.attacks import loss, pia, secmi
 from leakboard.diffusion import Schedule
 from leakboard.oracles import Empirical, Gaussian, draw
 from leakboard.randomness import PerImage
-from sklearn.metrics import roc_auc_score
 
 SCHEDULE = Schedule.linear()
 X = torch.randn(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))

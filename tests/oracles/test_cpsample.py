@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from leakboard.defenses.cpsample import Defense
 from leakboard.diffusion import Parts, Schedule, sample
 from leakboard.oracles import Empirical, RandomLabelPosterior, draw

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from diffusers import DDPMScheduler
+
 from leakboard.diffusion import Schedule, sample, scheduler, transfer
 from leakboard.oracles import Empirical, Gaussian, draw
 from leakboard.randomness import PerImage

@@ -4,6 +4,9 @@ from functools import partial
 
 import numpy as np
 import pytest
+from scipy.stats import binom, norm
+from sklearn.metrics import roc_auc_score, roc_curve
+
 from leakboard.measures import Measure
 from leakboard.measures.membership import (
     MIN_FALSE_POSITIVES,
@@ -18,8 +21,6 @@ from leakboard.measures.membership import (
     threshold_at_fpr,
     tpr_at_fpr,
 )
-from scipy.stats import binom, norm
-from sklearn.metrics import roc_auc_score, roc_curve
 
 
 def pools(n_m, n_s, seed=0, shift=0.8, decimals=None):

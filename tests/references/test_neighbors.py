@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from leakboard.neighbors import CHUNK, nearest, table
 from scipy.spatial.distance import cdist
+
+from leakboard.neighbors import CHUNK, nearest, table
 
 
 def points(n, d=8, seed=0):

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from leakboard.quality import fid, kid, quality
 from scipy.linalg import sqrtm
+
+from leakboard.quality import fid, kid, quality
 
 
 def exact(mean: float, scale: float, d: int = 4) -> np.ndarray:

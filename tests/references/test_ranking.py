@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from leakboard.measures.ranking import COLUMNS, leaderboard, to_markdown
 
 HEADLINE = {"copies": "copy_rate:local-sscd", "quality": "fid:local-classifier"}

@@ -4,6 +4,8 @@ from math import comb
 
 import numpy as np
 import pytest
+from scipy.stats import binom
+
 from leakboard.measures.similarity import (
     calibrated_threshold,
     copying,
@@ -12,7 +14,6 @@ from leakboard.measures.similarity import (
     nl2,
     rate,
 )
-from scipy.stats import binom
 
 
 def neighbors(samples, reference, k):

@@ -5,8 +5,9 @@ from math import comb
 
 import numpy as np
 import pytest
-from leakboard.measures.tests import fisher, holm, logrank, mcnemar, permutation_test, z_test
 from scipy import stats
+
+from leakboard.measures.tests import fisher, holm, logrank, mcnemar, permutation_test, z_test
 
 
 def with_moments(n, mean, sd, seed=0):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from leakboard.data.digits import Dataset
 from leakboard.errors import UserError
 from leakboard.subset import audited, near_duplicates, rows_of_pool, split

@@ -16,10 +16,25 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.xdist_group("workflow")
 
 TRACK = "config/tracks/tiny.yaml"
-COLUMNS = (
-    "track seed defense sampler attack sees metric value ci_low ci_high n unit better reported "
-    "digest status note"
-).split()
+COLUMNS = [
+    "track",
+    "seed",
+    "defense",
+    "sampler",
+    "attack",
+    "sees",
+    "metric",
+    "value",
+    "ci_low",
+    "ci_high",
+    "n",
+    "unit",
+    "better",
+    "reported",
+    "digest",
+    "status",
+    "note",
+]
 REFERENCE = re.compile(r"""(?:\b(?:src|href|action)\s*=\s*["']?|url\(\s*["']?)(?:https?:)?//""")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from leakboard.run import main
 
 WORKFLOW = Path(__file__).parents[2] / "workflow"

@@ -13,11 +13,12 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 
-from leakboard.progress import Progress, clock, read
 from snakemake.logging import ColorizingTextHandler, DefaultFormatter
 from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
+
+from leakboard.progress import Progress, clock, read
 
 from .screen import GREEN, RED, Screen
 from .words import CHATTER, SILENT, Job, count, reason, title

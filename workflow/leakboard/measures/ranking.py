@@ -194,6 +194,11 @@ def _rate(value: float) -> str:
     return f"{100 * value:.1f}%" if value >= 0.01 else f"{100 * value:.2g}%"
 
 
+def _auc(value: float) -> str:
+    """Three decimals; only what is exactly 1 is written as 1."""
+    return ">0.999" if 0.9995 <= value < 1 else f"{value:.3f}"
+
+
 def _seconds(value: float) -> str:
     unit, size = ("s", 1) if value < 120 else ("min", 60) if value < 7200 else ("h", 3600)
     return f"{value / size:.{0 if value / size >= 100 else 1}f} {unit}"
@@ -202,7 +207,7 @@ def _seconds(value: float) -> str:
 FORMATS: dict[str, Callable[[float], str]] = {
     "rate": _rate,
     "p": lambda value: "<0.001" if value < 0.001 else f"{value:.3f}",
-    "auc": lambda value: f"{value:.3f}",
+    "auc": _auc,
     "score": lambda value: f"{value:#.3g}" if abs(value) < 99.95 else f"{value:.0f}",
     "seconds": _seconds,
     "ratio": lambda value: f"{value:.2f}×",
@@ -212,12 +217,13 @@ FORMATS: dict[str, Callable[[float], str]] = {
 
 
 def interval(kind: str, low: float, high: float) -> str:
-    """Return `low–high` with two decimals for AUCs and one percent sign for rates, or ""."""
+    """Return `low–high`, AUCs with as many decimals as tell the ends apart, or ""."""
     if not (isfinite(low) and isfinite(high)):
         return ""
     form = FORMATS[kind]
-    if kind == "auc" and f"{low:.2f}" != f"{high:.2f}":
-        return f"{low:.2f}–{high:.2f}"
+    if kind == "auc":
+        digits = 2 if f"{low:.2f}" != f"{high:.2f}" else 4
+        return f"{low:.{digits}f}–{high:.{digits}f}"
     return f"{form(low).removesuffix('%')}–{form(high)}"
 
 

@@ -113,7 +113,8 @@ def _finding(table: pd.DataFrame) -> str:
             sees = max(aucs, key=lambda name: aucs[name])
             parts.append(
                 f"the strongest attack ({row[f'{sees}_attack']}, on the {sees}) tells members "
-                f"from strangers with an AUC of {aucs[sees]:.3f}"
+                f"from strangers with an AUC of "
+                f"{FORMATS['auc'](aucs[sees])}"
             )
         if parts:
             return f"Without a defense, {' and '.join(parts)}."
@@ -196,7 +197,7 @@ def _warm(rows: pd.DataFrame) -> Cell:
     value = rows["value"].mean()
     if not isfinite(value):
         return Cell(reason=_why(rows))
-    heat = round(min(max(2 * value - 1, 0), 1), 3)
+    heat = round(min(abs(2 * value - 1), 1), 3)  # below one half leaks as well
     return Cell(FORMATS["auc"](value), sort=repr(float(value)), heat=heat)
 
 
