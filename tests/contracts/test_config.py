@@ -26,11 +26,6 @@ Edits = dict[str, Any]  # "config/config.yaml: a/b/c" -> the value to be found t
 GONE = object()  # the value of a key that is removed
 
 
-def defect(reason: str) -> Any:
-    """The mark of a case that the library gets wrong."""
-    return pytest.mark.xfail(strict=True, reason=reason)
-
-
 @pytest.fixture
 def read(tmp_path: Path) -> Callable[..., Resolved]:
     """Resolve the shipped configuration with some keys changed, or with another track file."""
@@ -113,7 +108,7 @@ BAD = {  # what is wrong: the edit, then what the only line of the message must 
     ),
     "an unknown param": (
         {f"{CPSAMPLE}/alhpa": 0.1},
-        [TRACK, "defenses.cpsample: params.alhpa", "unknown param", "did you mean 'alpha'?"],
+        [TRACK, "defenses.cpsample.params.alhpa", "unknown param", "did you mean 'alpha'?"],
     ),
     "text for a number": ({f"{CPSAMPLE}/alpha": "big"}, [TRACK, "params.alpha", "number", "'big'"]),
     "true for a number": ({f"{CPSAMPLE}/alpha": True}, [TRACK, "params.alpha", "number", "True"]),
@@ -139,11 +134,11 @@ BAD = {  # what is wrong: the edit, then what the only line of the message must 
     ),
     "a cycle of two networks": (
         {f"{SHARED}: networks/pretrained/init": "base"},
-        [SHARED, "networks.pretrained", "pretrained -> base -> pretrained"],
+        [SHARED, "networks.base", "base -> pretrained -> base"],
     ),
     "a cycle through a teacher": (
         {f"{SHARED}: networks/pretrained/teachers": {"reference": "base"}},
-        [SHARED, "networks.pretrained", "pretrained -> base -> pretrained"],
+        [SHARED, "networks.base", "base -> pretrained -> base"],
     ),
     "an init that is neither network nor folder": (
         {f"{SHARED}: networks/base/init": "pretraind"},
@@ -206,67 +201,53 @@ BAD = {  # what is wrong: the edit, then what the only line of the message must 
         [TRACK, "defenses.cpsample", "3"],
     ),
     "a section that is a list": ({f"{SHARED}: networks": ["base"]}, [SHARED, "networks"]),
-}
-DEFECTS = {  # the same, of what the library gets wrong today
     "an unknown trainer": (
         {f"{SHARED}: networks/base/trainer": "standrad"},
         [SHARED, "networks.base", "did you mean 'standard'?"],
-        "the message names neither file nor key",
     ),
     "an unknown dataset method": (
         {f"{TRACK}: dataset/method": "digit"},
         [TRACK, "dataset", "did you mean 'digits'?"],
-        "the message does not name the key `dataset.method`",
     ),
     "a dataset without its path": (
         {f"{TRACK}: dataset": {"method": "folder"}},
         [TRACK, "dataset.params.path"],
-        "the message says `params.path`, not `dataset.params.path`",
     ),
     "a track's sweep that is a number": (
         {f"{TRACK}: defenses/cpsample": {"sweep": 5}},
         [TRACK, "defenses.cpsample.sweep", "list"],
-        "AttributeError instead of a message",
     ),
     "a misspelled name in a track's overrides": (
         {f"{TRACK}: defenses/cpsampel": {"params": {"scale": 3}}},
         [TRACK, "defenses.cpsampel", "did you mean 'cpsample'?"],
-        "taken for a new entry: says `denoisers: missing`, without a did-you-mean",
     ),
     "text for a param of two types": (
         {f"{TRACK}: attacks/loss/params/t": "soon"},
         [TRACK, "params.t:", "'soon'"],
-        "two lines with the internals of pydantic in the key",
     ),
     "an infinite scale": (
         {f"{CPSAMPLE}/scale": float("inf")},
         [TRACK, "params.scale", "inf"],
-        "accepted; every picture becomes NaN",
     ),
     "true for a number of steps": (
         {f"{TRACK}: networks/base/training/steps": True},
         [TRACK, "networks.base.training.steps", "True"],
-        "accepted as 1 step (plug-in params refuse it)",
     ),
     "a threshold in an unknown space": (
         {f"{TRACK}: evaluation/copy_thresholds": {"pixel": [0.9]}},
         [TRACK, "evaluation.copy_thresholds", "did you mean 'pixels'?"],
-        "an unknown name is ignored in silence",
     ),
     "a denoiser that starts from a classifier": (
         {f"{SHARED}: networks/base/init": "random-labels"},
         [SHARED, "networks.base.init", "'random-labels' is a classifier"],
-        "accepted; fails in the job, after the classifier is trained",
     ),
     "cpsample without a classifier": (
         {f"{SHARED}: defenses/cpsample/classifier": None},
         [SHARED, "defenses.cpsample", "classifier"],
-        "accepted; ValueError in the sampling job, after all trainings",
     ),
     "two denoisers for a method of one": (
         {f"{SHARED}: defenses/none/denoisers": ["base", "pretrained"]},
         [SHARED, "defenses.none", "denoisers"],
-        "accepted; ValueError in the sampling job, after all trainings",
     ),
     "a defended `none`": (
         {
@@ -274,41 +255,25 @@ DEFECTS = {  # the same, of what the library gets wrong today
             f"{SHARED}: defenses/none/classifier": "random-labels",
         },
         [SHARED, "defenses.none"],
-        "accepted, though every comparison takes `none` for the undefended network",
-    ),
-    "a stride that does not divide t": (
-        {f"{TRACK}: attacks/secmi": {"params": {"t": 105, "k": 10}}},
-        [TRACK, "attacks.secmi", "105"],
-        "accepted; refused in the attack job, after all trainings",
     ),
     "an attack beyond the last noise level": (
         {f"{TRACK}: attacks/loss": {"params": {"t": 1000}}},
         [TRACK, "attacks.loss", "1000"],
-        "accepted; IndexError in the attack job, after all trainings",
     ),
     "more sampler steps than noise levels": (
         {f"{TRACK}: sampling/steps": 1001},
         [TRACK, "sampling.steps", "1000"],
-        "accepted; ValueError in the sampling job, after all trainings",
     ),
     "a negative seed": (
         {f"{TRACK}: seeds": [-1]},
         [TRACK, "seeds", "-1"],
-        "accepted; no rule makes the paths of seed-1",
     ),
     "the same seed twice": (
         {f"{TRACK}: seeds": [0, 0]},
         [TRACK, "seeds"],
-        "accepted; every measurement is counted twice",
     ),
 }
-CASES = [
-    *(pytest.param(*case, id=name) for name, case in BAD.items()),
-    *(
-        pytest.param(edits, said, id=name, marks=defect(reason))
-        for name, (edits, said, reason) in DEFECTS.items()
-    ),
-]
+CASES = [pytest.param(*case, id=name) for name, case in BAD.items()]
 
 
 @pytest.mark.parametrize(("edits", "said"), CASES)
@@ -340,7 +305,6 @@ def test_a_track_file_that_is_no_mapping_is_named(
     assert str(error.value).startswith(f"{TRACK}: ")
 
 
-@defect("UnicodeDecodeError instead of a message")
 def test_a_track_file_that_is_not_text_is_named(tmp_path: Path) -> None:
     track = tmp_path / TRACK
     track.parent.mkdir(parents=True)
@@ -364,16 +328,15 @@ def test_two_wrong_params_of_an_entry_are_reported_at_once(read: Callable[..., R
     first, second = str(error.value).splitlines()
     for line, key in ((first, "params.alpha"), (second, "params.scale")):
         assert SHARED in line
-        assert f"defenses.cpsample: {key}" in line
+        assert f"defenses.cpsample.{key}" in line
 
 
-@defect("only the first wrong entry is reported, though `resolve` promises every wrong key")
 def test_wrong_keys_of_two_entries_are_reported_at_once(read: Callable[..., Resolved]) -> None:
     with pytest.raises(UserError) as error:
         read({f"{CPSAMPLE}/alpha": 0.7, f"{TRACK}: attacks/loss/params/draws": 0})
     said = str(error.value)
-    assert "defenses.cpsample: params.alpha" in said
-    assert "attacks.loss: params.draws" in said
+    assert "defenses.cpsample.params.alpha" in said
+    assert "attacks.loss.params.draws" in said
 
 
 # --- what a good configuration means -------------------------------------------------------------
@@ -418,10 +381,9 @@ def test_a_sweep_of_two_params_makes_every_combination(read: Callable[..., Resol
     }
 
 
-@defect("the name becomes `loss.t=[100, 200]`: spaces and brackets in every path")
 def test_a_swept_list_makes_a_name_that_can_be_a_folder(read: Callable[..., Resolved]) -> None:
     board = read({f"{SHARED}: attacks/loss/sweep": {"t": [[100, 200], 300]}})
-    assert all(re.fullmatch(r"[A-Za-z0-9.,=_-]+", name) for name in board.attacks)
+    assert all(re.fullmatch(r"[A-Za-z0-9.,=_+-]+", name) for name in board.attacks)
 
 
 def test_a_track_changes_single_params_of_a_shared_name(read: Callable[..., Resolved]) -> None:

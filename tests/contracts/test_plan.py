@@ -332,7 +332,7 @@ def test_planning_needs_no_torch_and_no_time() -> None:
 import sys, time
 before = set(sys.modules)
 start = time.perf_counter()
-from leakboard import config, plan, plugins, resolve, sources
+from leakboard import config, names, needs, plan, plugins, resolve, sources
 seconds = time.perf_counter() - start
 heavy = {"torch", "diffusers", "numpy", "scipy", "pandas", "sklearn", "faiss", "snakemake"}
 print(sorted(heavy & (set(sys.modules) - before)), seconds < 2)

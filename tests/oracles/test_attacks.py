@@ -133,6 +133,10 @@ def test_a_model_that_saw_neither_tells_nothing(name):
     assert abs(auc - 0.5) < 0.09  # 4 standard errors
 
 
-def test_secmi_refuses_a_level_that_its_stride_does_not_reach():
-    with pytest.raises(ValueError, match="multiple of the stride"):
-        secmi.Attack(t=105, k=10)
+def test_the_last_stride_of_secmi_ends_at_its_level_whatever_the_stride():
+    counting = Counting(Gaussian(SCHEDULE))
+    secmi.Attack(t=105, k=10).score(counting, X, rng())
+    assert counting.levels == [*range(0, 100, 10), 95, 105]
+    counting = Counting(Gaussian(SCHEDULE))
+    secmi.Attack(t=5, k=10).score(counting, X, rng())
+    assert counting.levels == [0, 5]

@@ -7,16 +7,46 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.,=_-]*$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.,=_+-]*$")]
+Pool = Literal["members", "half-a", "half-b", "reference"]
+NUMBERS = (int, float)
 Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+def _once(values: list[Any]) -> list[Any]:
+    if len(set(values)) < len(values):
+        raise ValueError("every value may be named once")
+    return values
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
 
 
 class Strict(BaseModel):
     """A section of the configuration: unknown keys are errors, values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation in NUMBERS:
+            raise ValueError("Input should be a number, not true or false")
+        return value
 
 
 class Dataset(Strict):
@@ -108,11 +138,11 @@ class Network(Entry):
     """Anything trained: a denoiser, a classifier, an encoder. Trained once per track and seed."""
 
     trainer: str = Field(description="file in workflow/leakboard/trainers, or a plug-in")
-    data: Literal["members", "half-a", "half-b", "reference"] = Field(
+    data: Pool = Field(
         description="the pool it is trained on; no network may be trained on held-out images"
     )
     init: str | None = Field(None, description="a network's name, or a diffusers folder")
-    teachers: dict[str, Name] = Field({}, description="data: network that teaches on it")
+    teachers: dict[Pool, Name] = Field({}, description="data: network that teaches on it")
     params: dict[str, Any] = Field({}, description="the trainer's own params")
     training: dict[str, Any] = Field({}, description="what differs from the track's training")
 
@@ -139,7 +169,7 @@ class Attack(Entry):
     """A membership attack: one score per audited image, higher = more likely a member."""
 
     method: str = Field(description="file in workflow/leakboard/attacks, or a plug-in")
-    sees: list[Literal["weights", "predictor"]] = Field(
+    sees: Annotated[list[Literal["weights", "predictor"]], BeforeValidator(_listed)] = Field(
         ["weights", "predictor"], min_length=1, description="what the attacker may query"
     )
     params: dict[str, Any] = Field({}, description="the method's own params")
@@ -162,7 +192,9 @@ class Track(Strict):
     about: str = Field(description="one sentence for the page: what is asked, of which images")
     dataset: Dataset
     subset: Subset
-    seeds: list[int] = Field([0], min_length=1, description="one training and sampling for each")
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(_once)] = Field(
+        [0], min_length=1, description="one training and sampling for each"
+    )
     noise: Noise = Noise()
     architecture: Architecture
     training: dict[str, Any] = Field({}, description="what the track's trainings have in common")

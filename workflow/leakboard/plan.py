@@ -11,9 +11,9 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from leakboard.checks import trains
 from leakboard.digests import digest
 from leakboard.names import PLAIN, Names
-from leakboard.resolve import trains
 
 Spec = dict[str, Any]
 __all__ = ["PLAIN", "Plan", "Spec"]

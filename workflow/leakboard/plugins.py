@@ -10,7 +10,6 @@ import ast
 import difflib
 import importlib
 import importlib.util
-import math
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import entry_points
@@ -19,7 +18,7 @@ from types import NoneType
 from typing import Annotated, Any, Literal
 
 import annotated_types
-from pydantic import BeforeValidator, ConfigDict, ValidationError, create_model
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
 from leakboard.errors import UserError
 
@@ -92,14 +91,18 @@ def params(group: str, method: str, values: Mapping[str, Any]) -> dict[str, Any]
     try:
         return model(**values).model_dump()
     except ValidationError as error:
-        lines = []
+        lines: dict[str, str] = {}
         for problem in error.errors():
-            key = ".".join(str(part) for part in problem["loc"])
+            key = str(problem["loc"][0])
             if problem["type"] == "extra_forbidden":
-                lines.append(f"params.{key}: unknown param; {did_you_mean(key, fields)}")
+                lines[key] = f"unknown param; {did_you_mean(key, fields)}"
+            elif problem["type"] == "missing":
+                lines[key] = f"missing; expected {fields[key]}"
+            elif len(problem["loc"]) > 1:  # of several types, or of a list: say what is wanted
+                lines[key] = f"expected {fields[key]}, got {values[key]!r}"
             else:
-                lines.append(f"params.{key}: {problem['msg']}, got {problem.get('input')!r}")
-        raise UserError("\n".join(lines)) from None
+                lines[key] = f"{problem['msg']}, got {problem.get('input')!r}"
+        raise UserError("\n".join(f"params.{key}: {said}" for key, said in lines.items())) from None
 
 
 def constant(group: str, method: str, name: str) -> Any:
@@ -121,17 +124,19 @@ def _body(group: str, method: str) -> list[ast.Assign | ast.AnnAssign]:
 
 
 @cache
-def _model(group: str, method: str) -> tuple[Any, list[str]]:
+def _model(group: str, method: str) -> tuple[Any, dict[str, str]]:
     fields: dict[str, Any] = {}
+    texts: dict[str, str] = {}  # the annotations, for messages
     for node in _body(group, method):
         if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
             continue
         if "ClassVar" not in ast.unparse(node.annotation):
             default = ast.literal_eval(node.value) if node.value is not None else ...
             fields[node.target.id] = (_type(node.annotation), default)
+            texts[node.target.id] = ast.unparse(node.annotation)
     # Params may begin with `model_`, which pydantic reserves unless told otherwise.
     settings = ConfigDict(extra="forbid", protected_namespaces=())
-    return create_model(method, __config__=settings, **fields), list(fields)
+    return create_model(method, __config__=settings, **fields), texts
 
 
 def _no_bool(value: Any) -> Any:
@@ -142,7 +147,7 @@ def _no_bool(value: Any) -> Any:
 
 PLAIN: dict[str, Any] = {
     "int": Annotated[int, BeforeValidator(_no_bool)],
-    "float": Annotated[float, BeforeValidator(_no_bool), annotated_types.Not(math.isnan)],
+    "float": Annotated[float, BeforeValidator(_no_bool), Field(allow_inf_nan=False)],
     "str": str,
     "bool": bool,
     "None": NoneType,

@@ -23,23 +23,20 @@ class Attack:
     """
 
     t: Annotated[int, Ge(1)] = 100  # level at which the trajectory is probed
-    k: Annotated[int, Ge(1)] = 10  # stride of the inversion
+    k: Annotated[int, Ge(1)] = 10  # stride of the inversion; the last one ends at its level
     variant: Literal["code", "paper", "one-step"] = "code"
-
-    def __post_init__(self) -> None:
-        if self.t % self.k:
-            raise ValueError(f"t = {self.t} must be a multiple of the stride k = {self.k}")
 
     @torch.no_grad()
     def score(self, target: Predictor, images: Tensor, rng: PerImage) -> Tensor:
         """(n, c, h, w) -> (n,), higher = member; a sum over pixels, so never across sizes."""
-        low = self.t - self.k if self.variant == "code" else self.t
+        low = max(self.t - self.k, 0) if self.variant == "code" else self.t
         high = {"code": self.t, "paper": self.t + self.k, "one-step": self.t + 1}[self.variant]
         x = images
         # Invert deterministically, stride by stride: 0 -> k -> 2k -> ... -> low.
-        for step, s in enumerate(range(0, low, self.k)):
-            x = transfer(target, x, s, s + self.k, step=step)
-        step = low // self.k
+        strides = range(0, low, self.k)
+        for step, s in enumerate(strides):
+            x = transfer(target, x, s, min(s + self.k, low), step=step)
+        step = len(strides)
         # One step up and back.
         up = transfer(target, x, low, high, step=step)
         back = transfer(target, up, high, low, step=step + 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from annotated_types import Ge, Gt, Le
@@ -21,6 +21,9 @@ class Defense:
     `stabilizer` is the form of log p(other): `logit` is exact in fp32; `additive-eps` is
     log(p + eps); `clamp` bounds p to [eps, 1 - eps], which kills the gradient where it is needed.
     """
+
+    takes: ClassVar[int] = 1  # denoisers
+    uses_classifier: ClassVar[bool] = True
 
     alpha: Annotated[float, Gt(0), Le(0.5)] = 0.25  # tolerance; 0.5 guides at every step
     scale: Annotated[float, Ge(0)] = 1.0  # s; 0 does nothing

@@ -1,6 +1,7 @@
 """No defense: the network as it is."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from leakboard.diffusion import Parts, Predictor
 
@@ -8,6 +9,8 @@ from leakboard.diffusion import Parts, Predictor
 @dataclass(frozen=True)
 class Defense:
     """What every other defense is compared with."""
+
+    takes: ClassVar[int] = 1  # denoisers
 
     def guard(self, parts: Parts) -> Predictor:
         """The only denoiser, untouched."""

@@ -10,6 +10,7 @@ from torch import Tensor
 class Extractor:
     """What the classifier's last layer reads: the space of the local Frechet distance."""
 
+    uses_network: ClassVar[bool] = True
     measure: ClassVar[str] = "l2"
 
     def features(self, images: Tensor, net: Any = None) -> Tensor:

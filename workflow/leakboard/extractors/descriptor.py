@@ -11,6 +11,7 @@ from torch.nn import functional
 class Extractor:
     """Unit vectors of an encoder; their cosine is the similarity, as with SSCD."""
 
+    uses_network: ClassVar[bool] = True
     measure: ClassVar[str] = "cosine"
 
     def features(self, images: Tensor, net: Any = None) -> Tensor:

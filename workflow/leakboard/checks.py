@@ -1,0 +1,163 @@
+"""What types cannot say of a configuration: names that exist, kinds that fit, sizes that are there.
+
+`check` yields one line per problem: file, key, what was expected. Imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from leakboard import plugins
+from leakboard.config import Network, Resolved
+
+KINDS = ("denoiser", "classifier", "encoder")
+
+
+def trains(network: Network) -> str:
+    """What a network is: "denoiser", "classifier" (of noised images) or "encoder"."""
+    return str(plugins.constant("trainers", network.trainer, "trains"))
+
+
+def check(board: Resolved, both: str, here: str) -> Iterator[str]:
+    """The problems of a track; `both` names the files of its entries, `here` that of the track."""
+    yield from (f"{both}: {problem}" for problem in _networks(board))
+    yield from (f"{both}: {problem}" for problem in _extractors(board))
+    yield from (f"{both}: {problem}" for problem in _defenses(board))
+    yield from (f"{both}: {problem}" for problem in _attacks(board))
+    yield from (f"{here}: {problem}" for problem in _judges(board))
+    yield from (f"{here}: {problem}" for problem in _sizes(board))
+
+
+def _unknown(name: str, known: Iterable[str], what: str) -> str:
+    return f"no {what} '{name}'; {plugins.did_you_mean(name, known)}"
+
+
+def _expect(networks: Mapping[str, Network], name: str, kind: str) -> Iterator[str]:
+    if name not in networks:
+        yield _unknown(name, networks, "network")
+    elif (found := trains(networks[name])) != kind:
+        yield f"'{name}' is a {found}, expected a {kind}"
+
+
+def _networks(board: Resolved) -> Iterator[str]:
+    networks = board.networks
+    for name, network in networks.items():
+        kind = trains(network)
+        if kind not in KINDS:
+            yield f"networks.{name}.trainer: its class must say what it `trains`: {KINDS}"
+        for data, teacher in network.teachers.items():
+            for problem in _expect(networks, teacher, kind):
+                yield f"networks.{name}.teachers.{data}: {problem}"
+        if network.init in networks:
+            for problem in _expect(networks, str(network.init), kind):
+                yield f"networks.{name}.init: {problem}"
+        elif network.init and not Path(network.init).is_dir():
+            yield (
+                f"networks.{name}.init: '{network.init}' is neither a network nor a diffusers "
+                f"folder; {plugins.did_you_mean(network.init, networks)}"
+            )
+        yield from _cycle(name, networks)
+
+
+def _cycle(name: str, networks: Mapping[str, Network]) -> Iterator[str]:
+    stack, seen = [[name]], set()
+    while stack:
+        path = stack.pop()
+        entry = networks[path[-1]]
+        for needed in (*entry.teachers.values(), *filter(None, [entry.init])):
+            if needed == name and name == min(path):  # a cycle is told once
+                yield (
+                    f"networks.{name}: is needed for its own training: "
+                    f"{' -> '.join([*path, needed])}"
+                )
+                return
+            if needed in networks and needed not in seen:
+                seen.add(needed)
+                stack.append([*path, needed])
+
+
+def _extractors(board: Resolved) -> Iterator[str]:
+    for name, extractor in board.extractors.items():
+        uses = bool(plugins.constant("extractors", extractor.method, "uses_network"))
+        if extractor.network:
+            for problem in _expect(board.networks, extractor.network, "encoder"):
+                yield f"extractors.{name}.network: {problem}"
+        if uses != bool(extractor.network):
+            yield f"extractors.{name}.network: {_wanted(extractor.method, uses, 'network')}"
+
+
+def _defenses(board: Resolved) -> Iterator[str]:
+    for name, defense in board.defenses.items():
+        for denoiser in defense.denoisers:
+            for problem in _expect(board.networks, denoiser, "denoiser"):
+                yield f"defenses.{name}.denoisers: {problem}"
+        takes = plugins.constant("defenses", defense.method, "takes")
+        if takes is not None and len(defense.denoisers) != takes:
+            yield (
+                f"defenses.{name}.denoisers: method '{defense.method}' takes {takes}, got "
+                f"{len(defense.denoisers)}"
+            )
+        uses = bool(plugins.constant("defenses", defense.method, "uses_classifier"))
+        if defense.classifier:
+            for problem in _expect(board.networks, defense.classifier, "classifier"):
+                yield f"defenses.{name}.classifier: {problem}"
+        if uses != bool(defense.classifier):
+            yield f"defenses.{name}.classifier: {_wanted(defense.method, uses, 'classifier')}"
+    if "none" not in board.defenses:
+        yield "defenses: 'none' is missing; every board needs it to compare"
+    elif board.defenses["none"].method != "none":
+        yield "defenses.none.method: expected 'none', the undefended model that all are compared to"
+
+
+def _wanted(method: str, uses: bool, what: str) -> str:
+    return f"method '{method}' {'needs' if uses else 'uses no'} {what}"
+
+
+def _attacks(board: Resolved) -> Iterator[str]:
+    levels = board.track.noise.steps
+    for name, attack in board.attacks.items():
+        t = attack.params.get("t")
+        highest = max(t, default=0) if isinstance(t, list | tuple) else t
+        if isinstance(highest, int) and highest >= levels:
+            yield (
+                f"attacks.{name}.params.t: {highest} is beyond the last noise level, "
+                f"{levels - 1} (noise.steps: {levels})"
+            )
+
+
+def _judges(board: Resolved) -> Iterator[str]:
+    judges = board.track.evaluation
+    named = {
+        "extractors": judges.extractors,
+        "copies": [judges.copies],
+        "quality": [judges.quality],
+        "copy_thresholds": judges.copy_thresholds,
+    }
+    for key, names in named.items():
+        for name in names:
+            if name not in board.extractors:
+                yield f"evaluation.{key}: {_unknown(name, board.extractors, 'extractor')}"
+    if judges.copies not in judges.extractors:
+        yield f"evaluation.copies: '{judges.copies}' must be one of evaluation.extractors"
+
+
+def _sizes(board: Resolved) -> Iterator[str]:
+    track = board.track
+    size = plugins.constant("datasets", track.dataset.method, "size")
+    wanted = track.subset.members + track.subset.held_out
+    if size is not None and wanted > size:
+        yield (
+            f"subset: members + held_out = {wanted}, but dataset '{track.dataset.method}' has "
+            f"{size} images; ask for fewer"
+        )
+    if track.subset.members < track.evaluation.neighbors:
+        yield (
+            f"evaluation.neighbors: {track.evaluation.neighbors} neighbors among "
+            f"{track.subset.members} members; set it to at most {track.subset.members}"
+        )
+    if track.sampling.steps > track.noise.steps:
+        yield (
+            f"sampling.steps: {track.sampling.steps} steps, but there are only "
+            f"{track.noise.steps} noise levels (noise.steps)"
+        )
