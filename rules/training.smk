@@ -2,7 +2,8 @@
 
 in    results/{track}/subset/*, the networks it starts from or is taught by
 out   results/{track}/networks/{network}/seed{seed}/   a diffusers folder, and its loss curve
-      results/{track}/checkpoints/**                   where a killed training goes on (not declared)
+      results/{track}/checkpoints/{network}/seed{seed}/   of a running training, not declared: its
+                                                     loss curve, and where it goes on when killed
 """
 
 
@@ -30,5 +31,6 @@ rule train:
         gpu=GPU,
     params:
         spec=spec("train"),
+        checkpoints="results/{track}/checkpoints/{network}/seed{seed}",
     script:
         "../workflow/train.py"

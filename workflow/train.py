@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from leakboard import artefacts, networks, plugins, progress, subset
+from leakboard.files import write_bytes
 from leakboard.job import job
 from leakboard.training import prepare
 
@@ -12,7 +13,6 @@ with job(snakemake.log[0], snakemake.output.perf, dict(snakemake.wildcards)) as 
     pool = artefacts.read_npz(snakemake.input.images, spec["subset"])
     rows = subset.rows_of_pool(subset.read_split(snakemake.input.split), spec["data"])
     folder = Path(snakemake.output.weights).parent
-    checkpoint = Path("results", spec["track"], "checkpoints", spec["network"])
     training = prepare(
         spec,
         plugins.load("trainers", **spec["trainer"]),
@@ -21,10 +21,10 @@ with job(snakemake.log[0], snakemake.output.perf, dict(snakemake.wildcards)) as 
         rows,
         init=Path(snakemake.input.init[0]).parent if snakemake.input.init else None,
         inputs=[Path(f) for f in snakemake.input],
-        checkpoints=checkpoint / f"seed{spec['seed']}",
-        curve=Path(snakemake.output.curve),
+        checkpoints=Path(snakemake.params.checkpoints),
     )
     net = training.run(lambda step, steps: progress.report(snakemake.log[0], step, steps))
+    write_bytes(snakemake.output.curve, training.curve_text().encode())
     networks.save(net, folder, training.schedule, spec["noise"], artefacts.about(spec))
     this.earlier_seconds = training.earlier_seconds
     training.forget()

@@ -151,9 +151,9 @@ class Training:
             report(self.step, steps)
             if self.step % CURVE_STEPS == 0 or self.step == steps:
                 self._record()
-                if time.monotonic() - saved > CHECKPOINT_SECONDS and self.step < steps:
-                    self._save(self.earlier_seconds + time.monotonic() - started)
-                    saved = time.monotonic()
+            if time.monotonic() - saved > CHECKPOINT_SECONDS and self.step < steps:
+                self._save(self.earlier_seconds + time.monotonic() - started)
+                saved = time.monotonic()
         self.ema.copy_to(self.parameters)
         return self.net.eval()
 
@@ -195,7 +195,7 @@ class Training:
                 file.write(self.rows[-1])
 
     def forget(self) -> None:
-        """Remove the checkpoints of a training that is finished and saved."""
+        """Remove checkpoint and live curve of a training that is finished and saved."""
         shutil.rmtree(self.checkpoint.parent, ignore_errors=True)
 
     def curve_text(self) -> str:
@@ -212,6 +212,7 @@ class Training:
             "step": self.step,
             "ema_step": self.ema.optimization_step,
             "rows": self.rows,
+            "running": self.running,
             "seconds": seconds,
         }
         tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
@@ -236,7 +237,7 @@ class Training:
         ):
             mine.copy_(saved)
         self.ema.optimization_step = about["ema_step"]
-        self.step, self.rows = about["step"], about["rows"]
+        self.step, self.rows, self.running = about["step"], about["rows"], about["running"]
         self.earlier_seconds = about["seconds"]
         write_bytes(self.curve, self.curve_text().encode())
 
@@ -251,12 +252,12 @@ def prepare(
     init: Path | None,
     inputs: Iterable[Path],
     checkpoints: Path,
-    curve: Path,
 ) -> Training:
     """The training that a spec describes, on images (n, h, w, c) uint8, labels (n,), index (n,).
 
-    `init` is the folder of the network it starts from, if that is trained here; the checkpoint is
-    keyed by the content of all `inputs` and by the spec, so no other training's is resumed.
+    `init` is the folder of the network it starts from. Checkpoint and live loss curve lie in
+    `checkpoints` under a key made of the spec and of the content of all `inputs`, so no other
+    training's is resumed, and they outlive a job that fails.
     """
     names = ("train", spec["track"], spec["network"], spec["seed"])
     data = Data(to_float(pixels), torch.from_numpy(labels), torch.from_numpy(index))
@@ -282,6 +283,6 @@ def prepare(
         names=names,
         where=f"networks.{spec['network']} of track {spec['track']}",
         checkpoint=checkpoints / f"{key.hexdigest()[:16]}.safetensors",
-        curve=curve,
+        curve=checkpoints / f"{key.hexdigest()[:16]}.csv",
         device=networks.device(),
     )
