@@ -24,6 +24,7 @@ rule train:
         perf="results/{track}/perf/train/{network}/seed{seed}.json",
     log:
         "results/logs/train/{track}/{network}/seed{seed}.log",
+    priority: lambda w: PLANS[w.track].urgency(w.network)
     conda:
         "../envs/leakboard.yaml"
     threads: 1

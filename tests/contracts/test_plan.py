@@ -360,3 +360,8 @@ print("torch" in sys.modules)
     run = [sys.executable, "-c", code]
     done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("False\n", "")
+
+
+def test_what_others_wait_for_is_trained_first(shipped: Plan) -> None:
+    urgency = {name: shipped.urgency(name) for name in shipped.board.networks}
+    assert urgency["pretrained"] > urgency["base"] > urgency["local-sscd"]

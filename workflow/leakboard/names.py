@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from leakboard import plugins
+from leakboard.checks import trains
 from leakboard.config import Resolved
 
 PLAIN = "plain"  # the sampler that attacks nothing
@@ -45,6 +46,16 @@ class Names:
             needed = self.closure([*self.init_of(name), *self.teachers_of(name)])
             done += [n for n in [*needed, name] if n not in done]
         return done
+
+    def urgency(self, network: str) -> int:
+        """How early a training should start: those that others wait for, then denoisers, first."""
+        after = [
+            name
+            for name in self.board.networks
+            if network in (*self.init_of(name), *self.teachers_of(name))
+        ]
+        waiting = max((self.urgency(name) for name in after), default=0)
+        return waiting + 1 + (trains(self.board.networks[network]) == "denoiser")
 
     def encoder_of(self, extractor: str) -> list[str]:
         """The network that an extractor uses: one, or none."""
