@@ -11,5 +11,5 @@ with job(snakemake.log[0]):
     spec = json.loads(snakemake.params.spec)
     shards = [artefacts.read_npz(file, spec["samples"]) for file in snakemake.input.samples]
     extract = features.opened(spec["extractor"], snakemake.input.network)
-    found = np.concatenate([extract(shard["images"]) for shard in shards])
+    found = extract(np.concatenate([shard["images"] for shard in shards]))
     artefacts.write_npz(snakemake.output.features, spec, features=found)

@@ -34,6 +34,7 @@ def test_members_halves_and_folds_are_balanced_over_the_classes(table):
     assert (members["label"].value_counts() == 10).all()
     assert members.groupby("half")["label"].value_counts().eq(5).all()
     assert members.groupby(["half", "fold"]).size().eq(25).all()
+    assert members.groupby(["label", "fold"]).size().eq(5).all()
     strangers = table[table["pool"] == "held-out"]
     assert strangers["fold"].value_counts().tolist() == [500, 500]
     assert strangers["label"].value_counts().between(99, 101).all()

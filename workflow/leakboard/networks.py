@@ -153,8 +153,7 @@ def build(kind: str, architecture: Mapping[str, Any], size: int, channels: int, 
 
 def save(net: Any, folder: Path, schedule: Schedule, noise: Mapping[str, Any], about: str) -> None:
     """Write a network as a diffusers folder; `about` (JSON) goes into the weights' metadata."""
-    config = {**dict(net.config), "_class_name": type(net).__name__}
-    config = {k: v for k, v in config.items() if k not in ("_name_or_path", "_use_default_values")}
+    config = {**_plain(net.config), "_class_name": type(net).__name__}
     scheduler = DDIMScheduler(
         num_train_timesteps=len(schedule.abar),
         beta_start=noise["beta_start"],
@@ -169,9 +168,9 @@ def save(net: Any, folder: Path, schedule: Schedule, noise: Mapping[str, Any], a
         "scheduler": ["diffusers", "DDIMScheduler"],
     }
     state = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
-    weights = safetensors.torch.save(state, {"format": "pt", "leakboard": about})
+    weights = to_bytes(state, {"format": "pt", "leakboard": about})
     write_bytes(folder / "config.json", _json(config))
-    write_bytes(folder / "scheduler_config.json", _json(dict(scheduler.config)))
+    write_bytes(folder / "scheduler_config.json", _json(_plain(scheduler.config)))
     write_bytes(folder / "model_index.json", _json(index))
     write_bytes(folder / WEIGHTS, weights)
 
@@ -237,6 +236,24 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"{path}: not a whole safetensors file ({error}); it was cut short or damaged: remove "
             f"it and run again"
         ) from error
+
+
+def to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    """A safetensors file of these tensors; equal content gives equal bytes.
+
+    The library writes the header's keys in an order that changes from process to process.
+    """
+    data = safetensors.torch.save(dict(tensors), dict(metadata))
+    size = int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8 : 8 + size]), sort_keys=True, separators=(",", ":"))
+    text = header.encode()
+    text += b" " * (-len(text) % 8)  # the tensors stay aligned
+    return len(text).to_bytes(8, "little") + text + data[8 + size :]
+
+
+def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A diffusers config without what changes from process to process."""
+    return {k: v for k, v in config.items() if k not in ("_name_or_path", "_use_default_values")}
 
 
 def _json(content: Mapping[str, Any]) -> bytes:

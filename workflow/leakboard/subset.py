@@ -48,10 +48,11 @@ def split(
     half[_by_class(order[:members], labels)] = _alternating("a", "b", members)
     fold = np.full(len(images), "", dtype=object)
     for name in ("members", "held-out"):
-        # Along (half, class), so that each fold holds as much of each as can be.
         rows = _by_class(order[pool[order] == name], labels)
-        rows = rows[np.argsort(half[rows].astype(str), kind="stable")]
-        fold[rows] = _alternating("dev", "test", len(rows))
+        # Half b begins where half a would have gone on: no class leans to one fold in both.
+        for part, one, two in (("", "dev", "test"), ("a", "dev", "test"), ("b", "test", "dev")):
+            some = rows[half[rows] == part]
+            fold[some] = _alternating(one, two, len(some))
     index = np.arange(len(images))
     return pd.DataFrame({"index": index, "label": labels, "pool": pool, "half": half, "fold": fold})
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import safetensors.torch
 import torch
 from diffusers.training_utils import EMAModel
 from numpy.typing import NDArray
@@ -176,8 +175,10 @@ class Training:
         self.step += 1
         self.running.append(float(loss.detach()))
         if not math.isfinite(self.running[-1]):
+            loss_text = f"the loss is {self.running[-1]}"
+            self._record()
             raise UserError(
-                f"{self.where}: the loss is {self.running[-1]} at step {self.step}; lower "
+                f"{self.where}: {loss_text} at step {self.step}; lower "
                 f"training.lr ({settings['lr']:g}) or training.gradient_clip, or raise "
                 f"training.warmup; the curve so far is in {self.curve}"
             )
@@ -217,7 +218,7 @@ class Training:
         }
         tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
         metadata = {"leakboard": json.dumps(about)}
-        write_bytes(self.checkpoint, safetensors.torch.save(tensors, metadata))
+        write_bytes(self.checkpoint, networks.to_bytes(tensors, metadata))
 
     def _resume(self) -> None:
         tensors, about = read_weights(self.checkpoint)
