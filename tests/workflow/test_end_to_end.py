@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -193,3 +194,14 @@ def test_a_picture_depends_neither_on_the_shards_nor_on_how_many_others_are_draw
 def pictures(board: Folder, defense: str, shards: int) -> np.ndarray:
     """All pictures drawn from a defense, (n, h, w, c)."""
     return np.concatenate([np.load(board.shard(defense, k))["images"] for k in range(shards)])
+
+
+def test_a_training_starts_from_a_diffusers_folder_as_it_does_from_a_network(board: Folder) -> None:
+    before = (board.network("base") / "training.csv").read_bytes()
+    shutil.copytree(board.network("pretrained"), board.path / "elsewhere")
+    board.set("config/config.yaml", "networks.base.init", "elsewhere")
+    target = "results/tiny/networks/base/seed0/config.json"
+    assert "train base" in board.jobs(target)
+    done = board.snakemake(target)
+    assert done.returncode == 0, done.stdout
+    assert (board.network("base") / "training.csv").read_bytes() == before
