@@ -56,7 +56,6 @@ rule figures:
         scores=made("attack", "scores", "shown_scores"),
         curves=made("train", "curve", "shown_curves"),
         images=rules.subset.output.images,
-        split=rules.subset.output.split,
         code=code("figures"),
     output:
         samples="results/{track}/figures/samples.png",
