@@ -327,18 +327,16 @@ def test_the_list_of_sources_is_sorted_and_without_repetition() -> None:
     assert all(one < other for one, other in pairwise(found))
 
 
-def test_planning_needs_no_torch_and_no_time() -> None:
+def test_planning_loads_nothing_heavy() -> None:
     code = """
-import sys, time
+import sys
 before = set(sys.modules)
-start = time.perf_counter()
 from leakboard import config, names, needs, plan, plugins, resolve, sources
-seconds = time.perf_counter() - start
 heavy = {"torch", "diffusers", "numpy", "scipy", "pandas", "sklearn", "faiss", "snakemake"}
-print(sorted(heavy & (set(sys.modules) - before)), seconds < 2)
+print(sorted(heavy & (set(sys.modules) - before)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert (done.stdout, done.stderr) == ("[] True\n", "")
+    assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
 def test_a_whole_plan_is_made_without_torch(tmp_path: Path) -> None:
