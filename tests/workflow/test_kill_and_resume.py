@@ -155,7 +155,7 @@ def test_a_run_killed_three_times_and_shared_otherwise_measures_the_same(
     with started(command, fresh.path, workflow) as run:
         assert until(lambda: list(results.glob("samples/*/plain/seed0/shard*.npz")), 120), said()
         assert "its lock is removed" in said()
-        assert len(at_work(fresh.path)) > 1
+        assert until(lambda: len(at_work(fresh.path)) > 1, 30)
         run.send_signal(signal.SIGKILL)
         run.wait()
         time.sleep(1)
