@@ -1,0 +1,141 @@
+"""The rows that a board is made of: each points the right way, whoever computed its parts."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from leakboard.costs import costs
+from leakboard.measures import copying
+from leakboard.measures.audit import audit
+
+RNG = np.random.default_rng(0)
+HOW = {"extractor": "toy", "calibration": 0.001}
+
+
+def values(rows):
+    return {row.metric.removesuffix(":toy"): row.value for row in rows}
+
+
+def scores(shift, fold_shift=0.0, n=(200, 1000), seed=0):
+    """Members score higher by `shift`, those of the dev fold by `fold_shift` more."""
+    rng = np.random.default_rng(seed)
+    pool = np.repeat(["members", "held-out"], n)
+    fold = np.where(np.arange(sum(n)) % 2 == 0, "dev", "test")
+    member = pool == "members"
+    score = rng.normal(size=sum(n)) + shift * member + fold_shift * (member & (fold == "dev"))
+    return pd.DataFrame({"pool": pool, "fold": fold, "score": score})
+
+
+def test_members_that_score_higher_give_an_auc_above_one_half_and_a_positive_z():
+    found = values(audit([scores(1.0)], np.random.default_rng(1)))
+    assert found["auc"] > 0.7
+    assert found["z"] > 4
+    assert found["z_p"] < 1e-4
+    turned = values(audit([scores(-1.0)], np.random.default_rng(1)))
+    assert turned["auc"] < 0.3
+    assert turned["z_p"] > 0.999
+
+
+def test_numbers_come_from_the_test_fold_and_thresholds_from_the_dev_fold():
+    only_dev = audit([scores(0.0, fold_shift=5.0)], np.random.default_rng(1))
+    found = values(only_dev)
+    assert abs(found["auc"] - 0.5) < 0.1
+    assert {row.n for row in only_dev if row.metric == "auc"} == {600}
+    assert found["tpr@1%fpr:dev-threshold"] < 0.1
+
+
+def test_an_attacker_with_two_networks_takes_the_higher_score_of_each_image():
+    one, two = scores(0.0, seed=1), scores(0.0, seed=2)
+    half = (np.arange(len(one)) % 4 < 2) & (one["pool"] == "members")
+    one.loc[half, "score"] += 4
+    two.loc[~half & (two["pool"] == "members"), "score"] += 4
+    alone = values(audit([one], np.random.default_rng(1)))["auc"]
+    assert values(audit([one, two], np.random.default_rng(1)))["auc"] > alone + 0.1
+
+
+def table(similarity):
+    """A neighbor table of unit vectors: the copies lie at distance sqrt(2 - 2 s)."""
+    distance = np.sqrt(2 - 2 * similarity)
+    return {
+        "similarity": similarity,
+        "distance": distance,
+        "runner_up": distance + 0.5,
+        "mean_k": distance + 0.8,
+    }
+
+
+def test_fewer_copies_than_the_undefended_model_give_a_small_p_and_more_a_large_one():
+    background = RNG.uniform(0.2, 0.6, 1000)
+    many, few = (RNG.uniform(0.2, high, 500) for high in (0.9, 0.62))
+    rows = copying.compared(table(many), table(few), background, **HOW)
+    better = values(rows)
+    worse = values(copying.compared(table(few), table(many), background, **HOW))
+    for name in ("copy_fisher_p", "copy_mcnemar_p"):
+        assert better[name] < 1e-6
+        assert worse[name] > 0.999
+    assert better["copy_logrank_p"] < 1e-6  # two-sided
+    assert {row.n for row in rows} == {1000}
+
+
+def test_copies_are_counted_above_what_strangers_reach():
+    background = np.linspace(0.2, 0.6, 1000)
+    similarity = np.concatenate([np.full(30, 0.95), np.full(70, 0.5)])
+    found = values(
+        copying.copies(table(similarity), background, thresholds=[0.4, 0.97], alpha=0.5, **HOW)
+    )
+    assert found["copy_rate"] == 0.3
+    assert found["copy_rate>0.4"] == 1.0
+    assert found["copy_rate>0.97"] == 0.0
+
+
+@pytest.mark.parametrize("measure", ["cosine", "rms"])
+def test_pictures_near_members_are_nearer_than_to_random_images(measure):
+    real = RNG.normal(size=(400, 8))
+    real /= np.linalg.norm(real, axis=1, keepdims=True)
+    trained = np.arange(400) < 60
+    near = real[RNG.integers(60, size=200)] + 0.02 * RNG.normal(size=(200, 8))
+    near /= np.linalg.norm(near, axis=1, keepdims=True)
+    how = {"extractor": "toy", "measure": measure, "permutations": 199, "subsample": 50}
+    copied = values(copying.permuted(near, real, trained, np.random.default_rng(2), **how))
+    assert copied["permutation_mean_p"] == pytest.approx(1 / 200)
+    assert copied["permutation_mean_quantile"] == 1.0
+    away = values(copying.permuted(near, real, ~trained, np.random.default_rng(2), **how))
+    assert away["permutation_mean_p"] > 0.5
+
+
+def test_a_descriptor_that_knows_copies_is_told_from_one_that_does_not():
+    real = RNG.normal(size=(300, 16))
+    real /= np.linalg.norm(real, axis=1, keepdims=True)
+    background = RNG.uniform(0.3, 0.5, 300)
+    how = {"extractor": "toy", "measure": "cosine"}
+    good = values(copying.described(real, real, background, **how))
+    assert good["self_similarity"] == pytest.approx(1.0)
+    assert good["copy_recall"] == 1.0
+    assert good["background_similarity"] == pytest.approx(background.mean())
+    bad = values(copying.described(real, np.roll(real, 1, axis=0), background, **how))
+    assert bad["copy_recall"] == 0.0
+    assert abs(bad["self_similarity"]) < 0.1
+
+
+def test_a_defense_pays_for_the_trainings_it_rests_on_and_for_all_its_shards():
+    def trained(network, seconds, seed="0"):
+        return {"network": network, "seed": seed, "seconds": seconds, "peak_memory_mb": 100.0}
+
+    def drawn(defense, seconds, shard, memory=50.0):
+        return {
+            "defense": defense,
+            "seed": "0",
+            "shard": shard,
+            "seconds": seconds + 5,
+            "drawing_seconds": seconds,
+            "peak_memory_mb": memory,
+        }
+
+    perf = [trained("base", 100.0), trained("coins", 40.0), trained("base", 999.0, seed="1")]
+    perf += [drawn("none", 10.0, "0"), drawn("none", 10.0, "1")]
+    perf += [drawn("cpsample", 12.0, "0", 300.0), drawn("cpsample", 18.0, "1")]
+    made = costs(perf, {"none": ["base"], "cpsample": ["base", "coins"]}).set_index("defense")
+    assert made["training_seconds"].to_dict() == {"none": 100.0, "cpsample": 140.0}
+    assert made["sampling_seconds"].to_dict() == {"none": 20.0, "cpsample": 30.0}
+    assert made["sampling_ratio"].to_dict() == {"none": 1.0, "cpsample": 1.5}
+    assert made["peak_memory_mb"].to_dict() == {"none": 100.0, "cpsample": 300.0}
