@@ -137,7 +137,7 @@ def test_a_step_ends_with_its_killed_workflow_and_the_next_run_removes_the_lock(
         step = pid_of_the_slow_step(folder)
         workflow.send_signal(signal.SIGKILL)
         workflow.wait()
-        assert until(lambda: gone(step), 5.0)
+        assert until(lambda: gone(step), 2.0)
     assert list((folder / ".snakemake/locks").iterdir())
     (folder / "slow.py").write_text(STEP.format(body="pass"))
     again = run(leakboard("--rerun-incomplete"), folder)
@@ -205,8 +205,8 @@ def test_a_killed_make_ends_the_workflow_and_its_steps(folder: Path) -> None:
         assert workflow.pid != make.pid
         make.send_signal(signal.SIGKILL)
         make.wait()
-        assert until(lambda: gone(workflow.pid), 5.0)
-        assert until(lambda: gone(step), 5.0)
+        assert until(lambda: gone(workflow.pid), 2.0)
+        assert until(lambda: gone(step), 2.0)
 
 
 def test_a_reused_process_id_counts_as_an_ended_workflow(folder: Path) -> None:

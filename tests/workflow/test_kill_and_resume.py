@@ -150,7 +150,7 @@ def test_a_run_killed_three_times_and_shared_otherwise_measures_the_same(
         assert until(lambda: list(results.glob("networks/*/seed0/*.safetensors")), 120), said()
         os.killpg(run.pid, signal.SIGKILL)
         run.wait()
-        assert until(lambda: not at_work(fresh.path), 10), at_work(fresh.path)
+        assert until(lambda: not at_work(fresh.path), 3), at_work(fresh.path)
     # While pictures are drawn: the workflow alone. Its jobs must not go on without it.
     with started(command, fresh.path, workflow) as run:
         assert until(lambda: list(results.glob("samples/*/plain/seed0/shard*.npz")), 120), said()
