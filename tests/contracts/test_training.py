@@ -114,6 +114,33 @@ def test_a_checkpoint_that_was_cut_short_is_refused_by_name(tmp_path, monkeypatc
         begin(tmp_path).run()
 
 
+def prepared(folder, **changes):
+    spec = {
+        "track": "test",
+        "network": "tiny",
+        "seed": 0,
+        "kind": "denoiser",
+        "teachers": {},
+        "architecture": {**UNET, "dropout": 0.0},
+        "training": SETTINGS,
+        "trainer": {"method": "standard", "params": {}},
+        "noise": {"steps": 1000},
+        **changes,
+    }
+    how = {"init": None, "inputs": [], "checkpoints": folder}
+    return training.prepare(spec, Trainer(), PIXELS, LABELS, np.arange(40), **how)
+
+
+def test_teachers_that_nobody_listens_to_are_refused_not_ignored(tmp_path):
+    with pytest.raises(UserError, match=r"networks\.tiny of track test: .*uses no teachers"):
+        prepared(tmp_path, teachers={"members": "0123456789abcdef"})
+
+
+def test_a_checkpoint_is_kept_apart_by_everything_that_made_it(tmp_path):
+    same, again, other = (prepared(tmp_path, seed=seed).checkpoint for seed in (0, 0, 1))
+    assert same == again != other
+
+
 def test_every_epoch_shows_every_image_once():
     stream = torch.cat([rows_of(step, 40, 16, ("x",)) for step in range(10)])
     for epoch in stream.split(40):

@@ -12,7 +12,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -42,7 +42,6 @@ class Batch:
     labels: Tensor
     index: Tensor
     schedule: Schedule
-    teachers: Mapping[str, Any] = field(default_factory=dict)  # data: frozen network
 
 
 class Trainer(Protocol):
@@ -261,6 +260,10 @@ def prepare(
     training's is resumed, and they outlive a job that fails.
     """
     names = ("train", spec["track"], spec["network"], spec["seed"])
+    where = f"networks.{spec['network']} of track {spec['track']}"
+    if spec["teachers"]:
+        method = spec["trainer"]["method"]
+        raise UserError(f"{where}: trainer '{method}' uses no teachers; remove `teachers:`")
     data = Data(to_float(pixels), torch.from_numpy(labels), torch.from_numpy(index))
     torch.manual_seed(derive(*names, "weights"))
     net = networks.build(
@@ -282,7 +285,7 @@ def prepare(
         Schedule.linear(**spec["noise"]),
         spec["training"],
         names=names,
-        where=f"networks.{spec['network']} of track {spec['track']}",
+        where=where,
         checkpoint=checkpoints / f"{key.hexdigest()[:16]}.safetensors",
         curve=checkpoints / f"{key.hexdigest()[:16]}.csv",
         device=networks.device(),
