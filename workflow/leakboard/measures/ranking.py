@@ -256,7 +256,8 @@ def _explanation(table: pd.DataFrame) -> tuple[str, str]:
         f"highest at 1% FPR (n = {audited} audited images), FID and KID are distances to real "
         "images, the rest is cost.  ",
         "Intervals, over images and not over trainings, stand in parentheses, — means no number; "
-        "`none` is the model without a defense, the others follow by the upper end of the copy rate, and no rank is claimed.",
+        "`none` is the model without a defense, the others follow by the upper end of the copy "
+        "rate, and no rank is claimed.",
     )
 
 
