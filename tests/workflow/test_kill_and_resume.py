@@ -29,7 +29,7 @@ folder, killed = Path(sys.argv[1]), sys.argv[2] == "killed"
 if killed:
     training.CHECKPOINT_SECONDS = -1  # as often as it can
 spec = {
-    "track": "digits", "network": "base", "seed": 0, "kind": "denoiser",
+    "track": "digits", "network": "base", "seed": 0, "kind": "denoiser", "teachers": {},
     "architecture": {
         "block_out_channels": [8, 16], "layers_per_block": 1, "norm_num_groups": 4,
         "down_block_types": ["DownBlock2D", "AttnDownBlock2D"],
