@@ -36,7 +36,7 @@ wildcard_constraints:
     defense="[^/]+",
     sampler="[^/]+",
     attack="[^/]+",
-    sees="weights|predictor",
+    sees="weights|predictor|images",
     target="[^/]+",
     seed=r"\d+",
     shard=r"\d+",

@@ -1,7 +1,7 @@
 """Leaderboard: all rows of a track in, tables, figures and the page out.
 
 in    results/{track}/measurements/**.json, results/{track}/perf/**.json
-out   results/{track}/measurements.{csv,parquet}, leaderboard.{csv,md}, figures/*.png
+out   results/{track}/measurements.{csv,parquet}, leaderboard.{csv,md}, trainings.csv, figures/*.png
       results/leaderboard.html   over all tracks
 """
 
@@ -37,6 +37,7 @@ rule rank:
     output:
         csv="results/{track}/leaderboard.csv",
         md="results/{track}/leaderboard.md",
+        trainings="results/{track}/trainings.csv",
     log:
         "results/logs/rank/{track}.log",
     conda:
@@ -77,6 +78,7 @@ rule page:
     """Write the page: one file, no request to any host."""
     input:
         tables=expand(rules.rank.output.csv, track=PLANS),
+        trainings=expand(rules.rank.output.trainings, track=PLANS),
         measurements=expand(rules.gather.output.parquet, track=PLANS),
         figures=expand(list(rules.figures.output), track=PLANS),
         code=code("page"),

@@ -7,10 +7,10 @@ from leakboard.job import job
 
 with job(snakemake.log[0]):
     spec, files = json.loads(snakemake.params.spec), snakemake.input
-    predictor = sampling.target(spec, files.networks, files.images, files.split)
+    target = sampling.target(spec, files.networks, files.images, files.split)
     table = subset.audited(subset.read_split(files.split))
     index = table["index"].to_numpy()
     images = artefacts.read_npz(files.images, spec["subset"])["images"][index]
     attack = plugins.load("attacks", spec["method"], spec["params"])
-    table["score"] = sampling.score(attack, predictor, images, index, spec)
+    table["score"] = sampling.score(attack, target, images, index, spec)
     artefacts.write_table(snakemake.output.scores, spec, table)

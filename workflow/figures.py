@@ -19,7 +19,7 @@ with job(snakemake.log[0]):
         tables={n: read(f) for n, f in zip(names, files.tables, strict=True)},
         images=artefacts.read_npz(files.images)["images"],
         background=read(files.background[0])["similarity"].to_numpy(),
-        scores={n: read(f) for n, f in zip(spec["scores"], files.scores, strict=True)},
+        scores=[(*n, read(f)) for n, f in zip(spec["scores"], files.scores, strict=True)],
         losses={n: pd.read_csv(f) for n, f in zip(spec["curves"], files.curves, strict=True)},
         extractor=spec["extractor"],
         calibration=spec["calibration"],

@@ -9,9 +9,7 @@ from leakboard.randomness import numpy_generator
 
 with job(snakemake.log[0]):
     spec = json.loads(snakemake.params.spec)
-    tables = [
-        artefacts.read_table(file, expected)
-        for file, expected in zip(snakemake.input.scores, spec["scores"], strict=True)
-    ]
+    files = zip(spec["targets"], snakemake.input.scores, spec["scores"], strict=True)
+    tables = {name: artefacts.read_table(file, expected) for name, file, expected in files}
     found = audit(tables, numpy_generator("bootstrap", *spec["scores"]))
     measurements.write_cell(snakemake.output.cell, spec, found)

@@ -21,6 +21,7 @@ with job(snakemake.log[0]):
                 about,
                 pd.read_csv(snakemake.input.tables[i]),
                 artefacts.read_table(snakemake.input.measurements[i]),
+                pd.read_csv(snakemake.input.trainings[i]),
                 {file.stem: file.read_bytes() for file in pictures},
             )
         )

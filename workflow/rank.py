@@ -3,7 +3,7 @@
 import json
 
 from leakboard import artefacts, measurements
-from leakboard.costs import costs
+from leakboard.costs import costs, trainings
 from leakboard.files import write_bytes
 from leakboard.job import job
 from leakboard.measures import ranking
@@ -12,8 +12,9 @@ with job(snakemake.log[0]):
     spec = json.loads(snakemake.params.spec)
     rows = artefacts.read_table(snakemake.input.measurements, spec["gathered"])
     measurements.check(rows, spec["digests"])
-    perf = [*snakemake.input.trained, *snakemake.input.drawn]
-    spent = costs([artefacts.read_json(file) for file in perf], spec["trainings"])
+    perf = [artefacts.read_json(f) for f in (*snakemake.input.trained, *snakemake.input.drawn)]
+    spent = costs(perf, spec["trainings"])
     board = ranking.leaderboard(rows, spent, spec["defenses"], spec["headline"])
     artefacts.write_csv(snakemake.output.csv, board)
+    artefacts.write_csv(snakemake.output.trainings, trainings(perf, spec["networks"]))
     write_bytes(snakemake.output.md, ranking.to_markdown(board).encode())

@@ -10,16 +10,22 @@ from leakboard.training import prepare
 
 with job(snakemake.log[0], snakemake.output.perf, dict(snakemake.wildcards)) as this:
     spec = json.loads(snakemake.params.spec)
-    pool = artefacts.read_npz(snakemake.input.images, spec["subset"])
-    rows = subset.rows_of_pool(subset.read_split(snakemake.input.split), spec["data"])
+    data = artefacts.read_npz(snakemake.input.images, spec["subset"])
+    split = subset.read_split(snakemake.input.split)
+    taught = list(spec["teachers"])
+    pools = {name: subset.rows_of_pool(split, name) for name in taught or [spec["data"]]}
     folder = Path(snakemake.output.weights).parent
     training = prepare(
         spec,
         plugins.load("trainers", **spec["trainer"]),
-        pool["images"][rows],
-        pool["labels"][rows],
-        rows,
+        data["images"],
+        data["labels"],
+        pools,
         init=Path(snakemake.input.init[0]).parent if snakemake.input.init else None,
+        teachers={
+            name: Path(file).parent
+            for name, file in zip(taught, snakemake.input.teachers, strict=True)
+        },
         inputs=[Path(f) for f in snakemake.input],
         checkpoints=Path(snakemake.params.checkpoints),
     )
@@ -27,4 +33,5 @@ with job(snakemake.log[0], snakemake.output.perf, dict(snakemake.wildcards)) as 
     write_bytes(snakemake.output.curve, training.curve_text().encode())
     networks.save(net, folder, training.schedule, spec["noise"], artefacts.about(spec))
     this.earlier_seconds = training.earlier_seconds
+    this.more = {"steps": training.step, "epochs": training.epochs, "images": training.images}
     training.forget()

@@ -83,8 +83,55 @@ BAD = {  # what is wrong: the edit, then what the only line of the message must 
         [SHARED, "defenses.cpsample.classifier", "did you mean 'random-labels'?"],
     ),
     "a misspelled teacher": (
-        {f"{SHARED}: networks/base/teachers": {"members": "pretrain"}},
-        [SHARED, "networks.base.teachers.members", "did you mean 'pretrained'?"],
+        {f"{SHARED}: networks/kd/teachers": {"members": "bse"}},
+        [SHARED, "networks.kd.teachers.members", "did you mean 'base'?"],
+    ),
+    "teachers whom nobody listens to": (
+        {f"{SHARED}: networks/base/teachers": {"members": "pretrained"}},
+        [SHARED, "networks.base.teachers", "'standard' uses no teachers"],
+    ),
+    "a student without a teacher": (
+        {f"{SHARED}: networks/kd/teachers": {}},
+        [SHARED, "networks.kd.teachers", "'distill' needs teachers"],
+    ),
+    "a teacher for one half alone": (
+        {f"{SHARED}: networks/distilled/teachers": {"half-a": "half-b"}},
+        [SHARED, "networks.distilled.teachers", "members or half-a and half-b", "got half-a"],
+    ),
+    "a teacher that is a classifier": (
+        {f"{SHARED}: networks/kd/teachers": {"members": "random-labels"}},
+        [SHARED, "networks.kd.teachers.members", "'random-labels' is a classifier"],
+    ),
+    "too few members to halve": (
+        {
+            f"{TRACK}: subset/members": 3,
+            f"{TRACK}: evaluation/neighbors": 3,
+        },
+        [TRACK, "subset.members", "3 are too few to halve", "at least 4"],
+    ),
+    "one denoiser for two models that take turns": (
+        {f"{SHARED}: defenses/dualmd/denoisers": ["half-a"]},
+        [SHARED, "defenses.dualmd.denoisers", "takes 2, got 1"],
+    ),
+    "an attack on noise that sees images only": (
+        {f"{SHARED}: attacks/loss/sees": "images"},
+        [SHARED, "attacks.loss.sees", "weights or predictor, not images"],
+    ),
+    "an attack on a service that sees weights": (
+        {f"{SHARED}: attacks/reconstruction/sees": ["weights", "images"]},
+        [SHARED, "attacks.reconstruction.sees", "images, not weights"],
+    ),
+    "a track that extends nobody": (
+        {f"{TRACK}: extends": "digts"},
+        [TRACK, "extends", "'digts' not found", "did you mean 'digits'?"],
+    ),
+    "a track that extends itself": (
+        {f"{TRACK}: extends": "digits"},
+        [TRACK, "extends", "digits -> digits"],
+    ),
+    "a track that extends a list": (
+        {f"{TRACK}: extends": ["digits"]},
+        [TRACK, "extends", "name of a track"],
     ),
     "a classifier that is a denoiser": (
         {f"{SHARED}: defenses/cpsample/classifier": "base"},
@@ -137,8 +184,11 @@ BAD = {  # what is wrong: the edit, then what the only line of the message must 
         [SHARED, "networks.base", "base -> pretrained -> base"],
     ),
     "a cycle through a teacher": (
-        {f"{SHARED}: networks/pretrained/teachers": {"reference": "base"}},
-        [SHARED, "networks.base", "base -> pretrained -> base"],
+        {
+            f"{SHARED}: networks/base/trainer": "distill",
+            f"{SHARED}: networks/base/teachers": {"members": "kd"},
+        },
+        [SHARED, "networks.base", "base -> kd -> base"],
     ),
     "an init that is neither network nor folder": (
         {f"{SHARED}: networks/base/init": "pretraind"},
@@ -190,7 +240,7 @@ BAD = {  # what is wrong: the edit, then what the only line of the message must 
     ),
     "an attacker who sees everything": (
         {f"{SHARED}: attacks/loss/sees": ["everything"]},
-        [SHARED, "attacks.loss.sees", "'weights' or 'predictor'", "'everything'"],
+        [SHARED, "attacks.loss.sees", "'predictor' or 'images'", "'everything'"],
     ),
     "a name that cannot be a folder": (
         {f"{SHARED}: defenses/a b": {"denoisers": ["base"]}},
@@ -361,6 +411,21 @@ def test_the_first_folder_that_has_a_track_wins(tmp_path: Path) -> None:
     shared = {**SHIPPED[SHARED], "tracks": ["digits"]}
     assert resolve.read(shared, SHARED, [tmp_path, ROOT])["digits"].track.about == "mine"
     assert resolve.read(shared, SHARED, [ROOT, tmp_path])["digits"].track.about != "mine"
+
+
+def test_a_track_that_extends_another_says_only_what_differs(tmp_path: Path) -> None:
+    file = tmp_path / "config/tracks/less.yaml"
+    file.parent.mkdir(parents=True)
+    less = {"extends": "digits", "subset": {"members": 60}, "defenses": {"cpsample": None}}
+    file.write_text(yaml.safe_dump(less), encoding="utf-8")
+    shared = {**SHIPPED[SHARED], "tracks": ["less", "digits"]}
+    boards = resolve.read(shared, SHARED, [tmp_path, ROOT])
+    one, whole = boards["less"], boards["digits"]
+    assert one.track.subset.members == 60
+    assert one.track.subset.held_out == whole.track.subset.held_out
+    assert one.track.architecture == whole.track.architecture
+    assert set(whole.defenses) - set(one.defenses) == {"cpsample"}
+    assert one.track.extends is None
 
 
 def test_a_sweep_makes_one_entry_per_value_named_by_it(read: Callable[..., Resolved]) -> None:

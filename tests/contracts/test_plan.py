@@ -25,7 +25,7 @@ NETWORKS = {
     "half-a": {"trainer": "standard", "data": "half-a", "init": "pretrained"},
     "half-b": {"trainer": "standard", "data": "half-b", "init": "pretrained"},
     "distilled": {
-        "trainer": "standard",
+        "trainer": "distill",
         "data": "members",
         "teachers": {"half-a": "half-b", "half-b": "half-a"},
     },
@@ -96,8 +96,8 @@ def artefacts(plan: Plan) -> dict[str, str]:
     for name in board.defenses:
         specs[f"samples {name}"] = plan.samples(name, PLAIN, SEED)
     for attack, sees in plan.attacks:
-        for target in plan.targets(sees):
-            specs[f"attack {attack} {sees} {target}"] = plan.attack(attack, sees, target, SEED)
+        for by, target in plan.targets(sees):
+            specs[f"attack {attack} {by} {target}"] = plan.attack(attack, by, target, SEED)
     for stage, cells in plan.cells().items():
         for cell in cells:
             specs[" ".join([stage, *map(str, cell.values())])] = getattr(plan, stage)(**cell)
@@ -167,7 +167,9 @@ def test_an_attack_s_param_changes_its_scores_and_rows_alone(plan: Callable[...,
     assert {name.split()[0] for name in made} == {"attack", "membership", "gather", "rank"}
     assert all(name.startswith("loss ") for name in stage(made, "attack"))
     assert all(name.startswith("loss ") for name in stage(made, "membership"))
-    assert len(stage(made, "attack")) == 2 + 3  # two networks, three predictors
+    assert (
+        len(stage(made, "attack")) == 2 + 1
+    )  # two networks, and one predictor that guards its own
 
 
 def test_a_threshold_changes_rows_and_no_artefact(plan: Callable[..., Plan]) -> None:
@@ -203,13 +205,23 @@ def test_the_white_box_scores_of_two_defenses_on_one_network_are_one_file(
     plan: Callable[..., Plan],
 ) -> None:
     plan = plan()
-    assert plan.scored("weights", "cpsample") == plan.scored("weights", "none") == ["base"]
-    assert plan.scored("predictor", "cpsample") == ["cpsample"]
+    base = [("weights", "base")]
+    assert plan.scored("weights", "cpsample") == plan.scored("weights", "none") == base
+    assert plan.scored("predictor", "cpsample") == [("predictor", "cpsample")]
     rows = [plan.membership("loss", "weights", name, SEED) for name in ("none", "cpsample")]
     assert rows[0]["scores"] == rows[1]["scores"]
     seen = [plan.membership("loss", "predictor", name, SEED) for name in ("none", "cpsample")]
     assert seen[0]["scores"] != seen[1]["scores"]
-    assert plan.targets("weights") == ["base", "distilled"]
+    assert plan.targets("weights") == [*base, ("weights", "distilled")]
+
+
+def test_a_predictor_that_nothing_guards_is_its_network_and_is_asked_once(
+    plan: Callable[..., Plan],
+) -> None:
+    plan = plan()
+    assert plan.scored("predictor", "none") == plan.scored("weights", "none")
+    assert plan.scored("predictor", "distillmd") == [("weights", "distilled")]
+    assert plan.scored("images", "none") == [("images", "none")]  # a service noises, rounds, clips
 
 
 def test_another_seed_is_another_training_sampling_and_attack(plan: Callable[..., Plan]) -> None:

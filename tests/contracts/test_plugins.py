@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,9 @@ from PIL import Image
 from torch import Tensor
 
 from leakboard import networks, oracles, plugins, resolve
-from leakboard.checks import trains
+from leakboard.checks import accesses, trains
 from leakboard.config import Resolved
-from leakboard.diffusion import Parts, Schedule
+from leakboard.diffusion import Parts, Schedule, Service
 from leakboard.errors import UserError
 from leakboard.measures.membership import auc
 from leakboard.measures.similarity import from_distance
@@ -267,8 +268,14 @@ KNOWS = oracles.Empirical(AUDITED[:40], SCHEDULE)
 EVERY = every("attacks")
 
 
+def asked(attack: Any, predictor: Any) -> Any:
+    """What an attack is handed: the predictor, or no more than a service around it."""
+    serves = getattr(attack, "sees", ("weights", "predictor")) == ("images",)
+    return Service(predictor) if serves else predictor
+
+
 def scores(attack: Any, images: Tensor, rows: Any, target: Any = KNOWS, seed: int = 0) -> Tensor:
-    return attack.score(target, images, PerImage("test", seed, indices=rows))
+    return attack.score(asked(attack, target), images, PerImage("test", seed, indices=rows))
 
 
 @EVERY
@@ -323,17 +330,43 @@ def test_labels_are_never_in_an_attack_s_sight(method, params, entry) -> None:
 
 @EVERY
 def test_an_attack_asks_for_one_step_after_another(method, params, entry) -> None:
-    asked: list[int] = []
+    steps: list[int] = []
 
     class Asked:
         schedule = SCHEDULE
 
         def __call__(self, x: Tensor, t: Tensor, *, step: int) -> Tensor:
-            asked.append(step)
+            steps.append(step)
             return KNOWS(x, t, step=step)
 
-    scores(plugins.load("attacks", method, params), AUDITED[:2], range(2), Asked())
-    assert asked == list(range(len(asked)))
+    attack = plugins.load("attacks", method, params)
+    scores(attack, AUDITED[:2], range(2), Asked())
+    if isinstance(asked(attack, KNOWS), Service):  # every call of a service begins anew
+        assert steps[0] == 0
+        assert all(step in (0, before + 1) for before, step in pairwise(steps))
+    else:
+        assert steps == list(range(len(steps)))
+
+
+@EVERY
+def test_an_attack_that_sees_images_uses_nothing_of_a_service_but_its_pictures(
+    method, params, entry
+) -> None:
+    attack = plugins.load("attacks", method, params)
+    service = asked(attack, KNOWS)
+    if not isinstance(service, Service):
+        assert "images" not in accesses(method)
+        return
+
+    class Shop:
+        """Pictures for pictures."""
+
+        vary = staticmethod(service.vary)
+
+    rng = PerImage("test", 0, indices=range(4))
+    found = attack.score(Shop(), AUDITED[:4], rng)
+    assert torch.equal(found, scores(attack, AUDITED[:4], range(4)))
+    assert accesses(method) == ("images",)
 
 
 def test_noise_that_an_attack_draws_comes_from_its_generators() -> None:
@@ -370,8 +403,16 @@ def learning(method: str, params: dict[str, Any]) -> tuple[Any, Any, Batch]:
     """A trainer, a tiny network of its kind, and a batch of 8 images of 5 classes."""
     trainer = plugins.load("trainers", method, params)
     net = tiny(type(trainer).trains, **trainer.outputs(LABELS)).train()
-    batch = Batch(oracles.draw(8, seed=8), LABELS, torch.arange(8) + 100, SCHEDULE)
+    uses = plugins.constant("trainers", method, "uses_teachers")
+    teacher = teaching(type(trainer).trains, trainer) if uses else None
+    batch = Batch(oracles.draw(8, seed=8), LABELS, torch.arange(8) + 100, SCHEDULE, teacher)
     return trainer, net, batch
+
+
+def teaching(kind: str, trainer: Any) -> Any:
+    """A teacher that differs from every student: other weights, and frozen only by its student."""
+    torch.manual_seed(1)
+    return networks.build(kind, TINY[kind], size=8, channels=1, **trainer.outputs(LABELS)).eval()
 
 
 @every("networks")
@@ -404,6 +445,19 @@ def test_a_loss_takes_its_randomness_from_its_generator(method, params, entry) -
     assert one != other
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(batch.images, images)
+
+
+@every("networks")
+def test_a_teacher_is_never_taught(method, params, entry) -> None:
+    trainer, net, batch = learning(method, params)
+    if batch.teacher is None:
+        assert not plugins.constant("trainers", method, "uses_teachers")
+        return
+    before = [p.clone() for p in batch.teacher.parameters()]
+    trainer.loss(net, batch, generator("a")).backward()
+    after = list(batch.teacher.parameters())
+    assert all(p.requires_grad and p.grad is None for p in after)  # by the loss, not by luck
+    assert all(torch.equal(p, q) for p, q in zip(before, after, strict=True))
 
 
 @pytest.mark.parametrize("method", plugins.modules("trainers"))

@@ -12,10 +12,10 @@ from leakboard.diffusion import Schedule
 from leakboard.errors import UserError
 from leakboard.images import to_float
 from leakboard.trainers.standard import Trainer
-from leakboard.training import Data, Training, learning_rate, rows_of
+from leakboard.training import Lesson, Training, learning_rate, rows_of
 
 PIXELS, LABELS = (part[:40] for part in Dataset().load())
-DATA = Data(to_float(PIXELS), torch.from_numpy(LABELS), torch.arange(40))
+DATA = Lesson("members", to_float(PIXELS), torch.from_numpy(LABELS), torch.arange(40))
 UNET = {
     "block_out_channels": [8, 16],
     "layers_per_block": 1,
@@ -41,7 +41,7 @@ def begin(folder, dropout=0.2, **changes):
     return Training(
         networks.build("denoiser", {**UNET, "dropout": dropout}, 8, 1),
         Trainer(),
-        DATA,
+        [DATA],
         Schedule.linear(),
         {**SETTINGS, **changes},
         names=("train", "test", 0),
@@ -127,13 +127,8 @@ def prepared(folder, **changes):
         "noise": {"steps": 1000},
         **changes,
     }
-    how = {"init": None, "inputs": [], "checkpoints": folder}
-    return training.prepare(spec, Trainer(), PIXELS, LABELS, np.arange(40), **how)
-
-
-def test_teachers_that_nobody_listens_to_are_refused_not_ignored(tmp_path):
-    with pytest.raises(UserError, match=r"networks\.tiny of track test: .*uses no teachers"):
-        prepared(tmp_path, teachers={"members": "0123456789abcdef"})
+    how = {"init": None, "teachers": {}, "inputs": [], "checkpoints": folder}
+    return training.prepare(spec, Trainer(), PIXELS, LABELS, {"members": np.arange(40)}, **how)
 
 
 def test_a_checkpoint_is_kept_apart_by_everything_that_made_it(tmp_path):

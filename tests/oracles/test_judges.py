@@ -9,7 +9,7 @@ from leakboard.data.digits import Dataset
 from leakboard.diffusion import Schedule
 from leakboard.images import to_float
 from leakboard.trainers import copy_detection, labels
-from leakboard.training import Data, Training
+from leakboard.training import Lesson, Training
 
 PIXELS, LABELS = Dataset().load()
 IMAGES = to_float(PIXELS)
@@ -28,7 +28,7 @@ SETTINGS = {
 
 def fitted(trainer, folder, steps=60):
     torch.manual_seed(0)
-    data = Data(IMAGES[:500], torch.from_numpy(LABELS[:500]), torch.arange(500))
+    data = Lesson("reference", IMAGES[:500], torch.from_numpy(LABELS[:500]), torch.arange(500))
     net = networks.build("encoder", {"width": 8, "dim": 32}, 8, 1, **trainer.outputs(data.labels))
     before = networks.build(
         "encoder", {"width": 8, "dim": 32}, 8, 1, **trainer.outputs(data.labels)
@@ -36,7 +36,7 @@ def fitted(trainer, folder, steps=60):
     where = {"names": ("judge",), "where": "judge", "curve": folder / "c.csv"}
     settings = {**SETTINGS, "steps": steps}
     training = Training(
-        net, trainer, data, Schedule.linear(), settings, checkpoint=folder / "k", **where
+        net, trainer, [data], Schedule.linear(), settings, checkpoint=folder / "k", **where
     )
     return before.eval(), training.run()
 

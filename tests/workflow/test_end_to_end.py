@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.xdist_group("workflow")
 
 TRACK = "config/tracks/tiny.yaml"
+DEFENSES = ("none", "cpsample", "dualmd", "distillmd")
 COLUMNS = [
     "track",
     "seed",
@@ -74,12 +75,13 @@ def test_every_number_is_finite_or_its_row_says_why_not(rows: pd.DataFrame) -> N
 
 
 def test_every_cell_of_the_configuration_has_rows(rows: pd.DataFrame) -> None:
-    for defense in ("none", "cpsample"):
+    for defense in DEFENSES:
         own = rows[rows["defense"] == defense]
         for metric in ("copy_rate:pixels", "fid:local-classifier", "kid:local-classifier"):
             assert (own["metric"] == metric).any(), (defense, metric)
         pairs = set(zip(own["attack"], own["sees"], strict=True)) - {("", "")}
-        assert pairs == {("loss", "weights"), ("loss", "predictor"), ("pia", "weights")}
+        loss = {("loss", "weights"), ("loss", "predictor")}
+        assert pairs == loss | {("pia", "weights"), ("one-step", "images")}
     assert not rows.duplicated(["defense", "sampler", "attack", "sees", "metric"]).any()
 
 
@@ -100,6 +102,34 @@ def test_the_undefended_predictor_is_the_network_itself(rows: pd.DataFrame) -> N
     assert weights["value"].to_dict() == predictor["value"].to_dict()
 
 
+def test_whoever_holds_two_networks_uses_the_combination_that_tells_most(
+    rows: pd.DataFrame,
+) -> None:
+    own = rows[(rows["defense"] == "dualmd") & (rows["attack"] == "loss")]
+    own = own[own["sees"] == "weights"].set_index("metric")
+    every = ["half-a", "half-b", "max", "mean"]
+    values = pd.to_numeric(own.loc[[f"auc:{name}" for name in every], "value"])
+    assert values.nunique() > 1
+    (said,) = {note.partition(";")[0] for note in own.loc[["auc", "asr"], "note"]}
+    (chosen,) = [
+        name for name in every if said in (f"scored by {name}", f"{name} over half-a and half-b")
+    ]
+    assert float(own.loc["auc", "value"]) == values[f"auc:{chosen}"]
+    assert not rows[rows["sees"] != "weights"]["metric"].str.startswith("auc:").any()
+
+
+def test_equal_steps_on_half_the_images_are_twice_the_epochs(finished: Folder) -> None:
+    table = pd.read_csv(finished.board / "trainings.csv").set_index("network")
+    assert (table["steps"][["base", "half-a", "half-b", "distilled"]] == 8).all()
+    images = {"base": 20, "half-a": 10, "half-b": 10, "distilled": 20}
+    assert table["images"][list(images)].to_dict() == images
+    assert table["epochs"]["half-a"] == 2 * table["epochs"]["base"] == 2 * 8 * 16 / 20
+    assert table["epochs"]["distilled"] == table["epochs"]["base"]
+    assert table["teachers"]["distilled"] == "half-b on half-a, half-a on half-b"
+    curve = pd.read_csv(finished.network("half-a") / "training.csv")
+    assert curve[["step", "epoch"]].to_numpy().tolist() == [[8, 12.8]]
+
+
 def test_a_defense_that_acts_changes_pictures_and_what_its_predictor_tells(
     finished: Folder, rows: pd.DataFrame
 ) -> None:
@@ -110,7 +140,8 @@ def test_a_defense_that_acts_changes_pictures_and_what_its_predictor_tells(
 
 def test_the_leaderboard_is_there_as_a_table_as_text_and_as_one_page(finished: Folder) -> None:
     table = pd.read_csv(finished.board / "leaderboard.csv")
-    assert sorted(table["defense"]) == ["cpsample", "none"]
+    assert sorted(table["defense"]) == sorted(DEFENSES)
+    assert (table["status"] == "complete").all()
     text = (finished.board / "leaderboard.md").read_text(encoding="utf-8")
     assert "| **none** |" in text
     assert "| **cpsample** |" in text
@@ -123,7 +154,7 @@ def test_the_leaderboard_is_there_as_a_table_as_text_and_as_one_page(finished: F
 def test_every_picture_file_opens(finished: Folder) -> None:
     files = sorted(finished.board.rglob("*.png"))
     names = [file.stem for file in files]
-    assert names.count("preview") == 2
+    assert names.count("preview") == len(DEFENSES)
     assert {"samples", "neighbors", "roc", "similarity"} <= set(names)
     for file in files:
         with Image.open(file) as image:

@@ -23,6 +23,7 @@ TRACK = "config/tracks/tiny.yaml"
 DRIVER = """
 import sys, time
 from pathlib import Path
+import numpy as np
 from leakboard import config, networks, plugins, training
 
 folder, killed = Path(sys.argv[1]), sys.argv[2] == "killed"
@@ -44,8 +45,8 @@ spec = {
 }
 images, labels = plugins.load("datasets", "digits", {}).load()
 this = training.prepare(
-    spec, plugins.load("trainers", "standard", {}), images[:40], labels[:40], labels[:40],
-    init=None, inputs=[], checkpoints=folder / "checkpoints",
+    spec, plugins.load("trainers", "standard", {}), images, labels, {"members": np.arange(40)},
+    init=None, teachers={}, inputs=[], checkpoints=folder / "checkpoints",
 )
 def report(step, steps):
     if killed:

@@ -54,22 +54,48 @@ def drawn(defense: str) -> set[str]:
 
 
 def queried(defense: str) -> set[str]:
-    """Attacks on the predictor of a defense, and their rows."""
-    return {f"attack loss predictor {defense}", f"membership loss predictor {defense}"}
+    """Attacks on a defense as it answers, and their rows; a bare network is asked itself."""
+    own = {f"attack loss predictor {defense}"} if defense in GUARDED else set()
+    return own | {
+        f"attack one-step images {defense}",
+        f"membership loss predictor {defense}",
+        f"membership one-step images {defense}",
+    }
 
 
-LOSS = {
-    "attack loss weights base",
-    "attack loss predictor none",
-    "attack loss predictor cpsample",
-    "membership loss weights none",
-    "membership loss weights cpsample",
-    "membership loss predictor none",
-    "membership loss predictor cpsample",
-}
-PIA = {"attack pia weights base", "membership pia weights none", "membership pia weights cpsample"}
+def held(network: str) -> set[str]:
+    """Attacks on a network."""
+    return {f"attack loss weights {network}", f"attack pia weights {network}"}
+
+
+def told(*defenses: str) -> set[str]:
+    """Rows of attacks on the networks of defenses."""
+    return {f"membership {attack} weights {d}" for attack in ("loss", "pia") for d in defenses}
+
+
+def seen(attack: str, sees: str) -> set[str]:
+    """All of one attack with one access: scores and rows."""
+    rows = {f"membership {attack} {sees} {defense}" for defense in DEFENSES}
+    if sees == "weights":
+        return rows | {f"attack {attack} weights {network}" for network in DENOISERS}
+    if sees == "predictor":
+        return rows | {f"attack {attack} predictor {defense}" for defense in GUARDED}
+    return rows | {f"attack {attack} images {defense}" for defense in DEFENSES}
+
+
+DEFENSES = ("none", "cpsample", "dualmd", "distillmd")
+GUARDED = ("cpsample", "dualmd")
+DENOISERS = ("base", "half-a", "half-b", "distilled")
+LOSS = seen("loss", "weights") | seen("loss", "predictor")
+PIA = seen("pia", "weights")
 CPSAMPLE = drawn("cpsample") | queried("cpsample") | BOARD
-DENOISERS = drawn("none") | drawn("cpsample") | LOSS | PIA | BOARD
+BASE = held("base") | told("none", "cpsample")
+BASE |= {f"copying pixels {defense}" for defense in DEFENSES}  # each is compared with none
+BASE |= drawn("none") | drawn("cpsample") | queried("none") | queried("cpsample") | BOARD
+DISTILLED = (
+    held("distilled") | told("distillmd") | drawn("distillmd") | queried("distillmd") | BOARD
+)
+DUALMD = told("dualmd") | drawn("dualmd") | queried("dualmd") | BOARD
 
 
 def changed(file: str, keys: str, value: Any) -> Callable[[Folder], None]:
@@ -97,22 +123,50 @@ EDITS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
     ),
     "the training steps of a network that others start from": (
         changed(TRACK, "networks.pretrained.training.steps", 7),
-        {"train pretrained", "train base"} | DENOISERS,
+        {f"train {name}" for name in ("pretrained", *DENOISERS)}
+        | set().union(*map(held, DENOISERS))
+        | BASE
+        | DUALMD
+        | DISTILLED,
     ),
     "the training steps of a fine-tuned network": (
         changed(TRACK, "networks.base.training.steps", 9),
-        {"train base"} | DENOISERS,
+        {"train base"} | BASE,
+    ),
+    "the training steps of a teacher": (
+        changed(TRACK, "networks.half-a.training.steps", 9),
+        {"train half-a", "train distilled"} | held("half-a") | DUALMD | DISTILLED,
+    ),
+    "the training steps of a student": (
+        changed(TRACK, "networks.distilled.training.steps", 9),
+        {"train distilled"} | DISTILLED,
+    ),
+    "who teaches whom": (
+        changed(SHARED, "networks.distilled.teachers", {"half-a": "half-a", "half-b": "half-b"}),
+        {"train distilled"} | DISTILLED,
+    ),
+    "the code of distillation": (remarked("trainers/distill.py"), {"train distilled"} | DISTILLED),
+    "the share of the first of two models": (
+        changed(SHARED, "defenses.dualmd.params", {"share": 0.75}),
+        (DUALMD - told("dualmd")),
+    ),
+    "both models at every step, in a new defense": (
+        changed(
+            SHARED, "defenses.average", {"denoisers": ["half-a", "half-b"], "method": "average"}
+        ),
+        drawn("average")
+        | {"attack loss predictor average"}
+        | queried("average")
+        | told("average")
+        | BOARD,
     ),
     "the network of an extractor": (
         changed(TRACK, "networks.local-classifier.training.steps", 7),
         {
             "train local-classifier",
             "embed_pools local-classifier",
-            "embed local-classifier none",
-            "embed local-classifier cpsample",
-            "quality local-classifier none",
-            "quality local-classifier cpsample",
         }
+        | {f"{rule} local-classifier {d}" for rule in ("embed", "quality") for d in DEFENSES}
         | TABLES,
     ),
     "a param of an attack that the figures show": (
@@ -125,13 +179,7 @@ EDITS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
     ),
     "what an attack sees": (
         changed(SHARED, "attacks.pia.sees", ["weights", "predictor"]),
-        {
-            "attack pia predictor none",
-            "attack pia predictor cpsample",
-            "membership pia predictor none",
-            "membership pia predictor cpsample",
-        }
-        | BOARD,
+        seen("pia", "predictor") | BOARD,
     ),
     "two params of an attack that swap their values": (
         changed(SHARED, "attacks.loss.params", {"t": 1, "draws": 150}),
@@ -139,11 +187,11 @@ EDITS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
     ),
     "the calibration of the copy threshold": (
         changed(TRACK, "evaluation.calibration", 0.2),
-        {"copying pixels none", "copying pixels cpsample"} | BOARD,
+        {f"copying pixels {defense}" for defense in DEFENSES} | BOARD,
     ),
     "a threshold of the papers": (
         changed(TRACK, "evaluation.copy_thresholds.pixels", [0.8, 0.9]),
-        {"copying pixels none", "copying pixels cpsample"} | TABLES,
+        {f"copying pixels {defense}" for defense in DEFENSES} | TABLES,
     ),
     "what a paper reports": (
         changed(SHARED, "defenses.cpsample.reported", {"fid:local-classifier": 1.0}),
@@ -153,6 +201,7 @@ EDITS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
             "membership loss weights cpsample",
             "membership loss predictor cpsample",
             "membership pia weights cpsample",
+            "membership one-step images cpsample",
         }
         | TABLES,
     ),
@@ -170,15 +219,10 @@ EDITS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
         remarked("extractors/pixels.py"),
         {
             "embed_pools pixels",
-            "embed pixels none",
-            "embed pixels cpsample",
             "background pixels",
             "describe pixels",
-            "similarity pixels none",
-            "similarity pixels cpsample",
-            "copying pixels none",
-            "copying pixels cpsample",
         }
+        | {f"{r} pixels {d}" for r in ("embed", "similarity", "copying") for d in DEFENSES}
         | BOARD,
     ),
     "the code of a measure": (
@@ -190,8 +234,8 @@ EDITS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
     "the number of jobs that share the drawing": (
         changed(TRACK, "sampling.shards", 3),
         # Cut between batches of 8, the first shard holds one batch as before.
-        (drawn("none") | drawn("cpsample") | BOARD | {"sample none 2", "sample cpsample 2"})
-        - {"sample none 0", "sample cpsample 0"},
+        (set().union(*map(drawn, DEFENSES)) | BOARD | {f"sample {d} 2" for d in DEFENSES})
+        - {f"sample {d} 0" for d in DEFENSES},
     ),
     "a new network that nobody uses": (
         changed(
@@ -213,22 +257,14 @@ EDITS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
             },
         ),
         drawn("gentle")
+        | {"attack loss predictor gentle"}
         | queried("gentle")
-        | {"membership loss weights gentle", "membership pia weights gentle"}
+        | told("gentle")
         | BOARD,
     ),
     "a new attack": (
         changed(SHARED, "attacks.pian", {"method": "pia", "params": {"normalize": "pian"}}),
-        {
-            "attack pian weights base",
-            "attack pian predictor none",
-            "attack pian predictor cpsample",
-            "membership pian weights none",
-            "membership pian weights cpsample",
-            "membership pian predictor none",
-            "membership pian predictor cpsample",
-        }
-        | BOARD,
+        seen("pian", "weights") | seen("pian", "predictor") | BOARD,
     ),
     "a defense that is taken out": (
         lambda board: board.change(SHARED, lambda content: content["defenses"].pop("cpsample")),
@@ -249,8 +285,8 @@ def test_a_new_defense_is_one_file_and_one_entry_and_runs_only_its_own_cells(
 ) -> None:
     (board.path / LIBRARY / "defenses/noop.py").write_text(NOOP, encoding="utf-8")
     board.set(SHARED, "defenses.noop", {"denoisers": ["base"], "method": "noop"})
-    own = {"membership loss weights noop", "membership pia weights noop"}
-    assert board.jobs() == drawn("noop") | queried("noop") | own | BOARD
+    own = {"attack loss predictor noop"} | queried("noop") | told("noop")
+    assert board.jobs() == drawn("noop") | own | BOARD
 
 
 def test_touching_every_file_reruns_nothing(board: Folder) -> None:

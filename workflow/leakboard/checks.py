@@ -12,11 +12,18 @@ from leakboard import plugins
 from leakboard.config import Network, Resolved
 
 KINDS = ("denoiser", "classifier", "encoder")
+HALVES = ("half-a", "half-b")
+TO_HALVE = 4  # members: an image to tune on and one to test on in each half
 
 
 def trains(network: Network) -> str:
     """What a network is: "denoiser", "classifier" (of noised images) or "encoder"."""
     return str(plugins.constant("trainers", network.trainer, "trains"))
+
+
+def accesses(attack: str) -> tuple[str, ...]:
+    """What a method of attack can query: the raw networks, the defended predictor, a service."""
+    return tuple(plugins.constant("attacks", attack, "sees") or ("weights", "predictor"))
 
 
 def check(board: Resolved, both: str, here: str) -> Iterator[str]:
@@ -46,9 +53,7 @@ def _networks(board: Resolved) -> Iterator[str]:
         kind = trains(network)
         if kind not in KINDS:
             yield f"networks.{name}.trainer: its class must say what it `trains`: {KINDS}"
-        for data, teacher in network.teachers.items():
-            for problem in _expect(networks, teacher, kind):
-                yield f"networks.{name}.teachers.{data}: {problem}"
+        yield from (f"networks.{name}.teachers{problem}" for problem in _teachers(network, board))
         if network.init in networks:
             for problem in _expect(networks, str(network.init), kind):
                 yield f"networks.{name}.init: {problem}"
@@ -58,6 +63,24 @@ def _networks(board: Resolved) -> Iterator[str]:
                 f"folder; {plugins.did_you_mean(network.init, networks)}"
             )
         yield from _cycle(name, networks)
+
+
+def _teachers(network: Network, board: Resolved) -> Iterator[str]:
+    uses = bool(plugins.constant("trainers", network.trainer, "uses_teachers"))
+    if uses != bool(network.teachers):
+        wanted = "needs teachers" if uses else "uses no teachers; remove `teachers:`"
+        yield f": trainer '{network.trainer}' {wanted}"
+        return
+    for pool, teacher in network.teachers.items():
+        for problem in _expect(board.networks, teacher, trains(network)):
+            yield f".{pool}: {problem}"
+    wholes = [{network.data}, *([set(HALVES)] if network.data == "members" else [])]
+    if uses and set(network.teachers) not in wholes:
+        expected = " or ".join(" and ".join(sorted(whole)) for whole in wholes)
+        yield (
+            f": expected a teacher on {expected} (the pools that make up `data: {network.data}`), "
+            f"got {' and '.join(sorted(network.teachers))}"
+        )
 
 
 def _cycle(name: str, networks: Mapping[str, Network]) -> Iterator[str]:
@@ -117,6 +140,12 @@ def _wanted(method: str, uses: bool, what: str) -> str:
 def _attacks(board: Resolved) -> Iterator[str]:
     levels = board.track.noise.steps
     for name, attack in board.attacks.items():
+        for sees in attack.sees:
+            if sees not in accesses(attack.method):
+                yield (
+                    f"attacks.{name}.sees: method '{attack.method}' can use "
+                    f"{' or '.join(accesses(attack.method))}, not {sees}"
+                )
         t = attack.params.get("t")
         highest = max(t, default=0) if isinstance(t, list | tuple) else t
         if isinstance(highest, int) and highest >= levels:
@@ -150,6 +179,12 @@ def _sizes(board: Resolved) -> Iterator[str]:
         yield (
             f"subset: members + held_out = {wanted}, but dataset '{track.dataset.method}' has "
             f"{size} images; ask for fewer"
+        )
+    halved = [n for n, e in board.networks.items() if {e.data, *e.teachers} & set(HALVES)]
+    if halved and track.subset.members < TO_HALVE:
+        yield (
+            f"subset.members: {track.subset.members} are too few to halve, and "
+            f"networks.{halved[0]} is trained on halves; expected at least {TO_HALVE}"
         )
     if track.subset.members < track.evaluation.neighbors:
         yield (

@@ -20,6 +20,7 @@ from pydantic import (
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.,=_+-]*$")]
 Pool = Literal["members", "half-a", "half-b", "reference"]
+Access = Literal["weights", "predictor", "images"]
 NUMBERS = (int, float)
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -142,7 +143,9 @@ class Network(Entry):
         description="the pool it is trained on; no network may be trained on held-out images"
     )
     init: str | None = Field(None, description="a network's name, or a diffusers folder")
-    teachers: dict[Pool, Name] = Field({}, description="data: network that teaches on it")
+    teachers: dict[Pool, Name] = Field(
+        {}, description="pool: network that teaches on it; two pools take turns, batch by batch"
+    )
     params: dict[str, Any] = Field({}, description="the trainer's own params")
     training: dict[str, Any] = Field({}, description="what differs from the track's training")
 
@@ -169,8 +172,8 @@ class Attack(Entry):
     """A membership attack: one score per audited image, higher = more likely a member."""
 
     method: str = Field(description="file in workflow/leakboard/attacks, or a plug-in")
-    sees: Annotated[list[Literal["weights", "predictor"]], BeforeValidator(_listed)] = Field(
-        ["weights", "predictor"], min_length=1, description="what the attacker may query"
+    sees: Annotated[list[Access], BeforeValidator(_listed)] = Field(
+        [], description="what the attacker may query; all that the method can, where not given"
     )
     params: dict[str, Any] = Field({}, description="the method's own params")
     sweep: dict[str, list[Any]] = Field({}, description="param: values, one entry for each")
@@ -189,6 +192,9 @@ class Shared(Strict):
 class Track(Strict):
     """config/tracks/<name>.yaml: one benchmark."""
 
+    extends: Name | None = Field(
+        None, description="the track whose file this one changes; then nothing else is required"
+    )
     about: str = Field(description="one sentence for the page: what is asked, of which images")
     dataset: Dataset
     subset: Subset

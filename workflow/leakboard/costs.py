@@ -1,4 +1,4 @@
-"""Costs: what the jobs took, added up for each defense."""
+"""Costs: what the jobs took, added up for each defense, and training by training."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 COLUMNS = ["defense", "seed", "training_seconds", "sampling_seconds", "sampling_ratio"]
+TRAINED = ["images", "steps", "epochs", "seconds", "peak_memory_mb", "device"]
 
 
 def costs(
@@ -41,3 +42,22 @@ def costs(
     undefended = table[table["defense"] == "none"].set_index("seed")["sampling_seconds"]
     table["sampling_ratio"] = table["sampling_seconds"] / table["seed"].map(undefended)
     return table[[*COLUMNS, "peak_memory_mb"]]
+
+
+def trainings(
+    perf: Iterable[Mapping[str, Any]], networks: Mapping[str, Mapping[str, Any]]
+) -> pd.DataFrame:
+    """One row per training: what it learned (`networks`: name -> config), for how long, on what.
+
+    Equal steps are not equal epochs: a network of half the images sees each of them twice as often.
+    """
+    jobs = {(job["network"], job["seed"]): job for job in perf if "network" in job}
+    rows = [
+        {"network": name, "seed": int(seed), **about}
+        | {key: jobs[name, seed].get(key) for key in TRAINED}
+        for name, about in networks.items()
+        for job_name, seed in jobs
+        if job_name == name
+    ]
+    about = ["trainer", "data", "init", "teachers"]
+    return pd.DataFrame(rows, columns=["network", "seed", *about, *TRAINED])

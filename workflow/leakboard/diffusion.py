@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Protocol
 
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, UNet2DModel
 from torch import Tensor
 
+from leakboard.images import to_float, to_pixels
 from leakboard.randomness import PerImage
 
 
@@ -86,6 +88,35 @@ class Parts:
     denoisers: Sequence[Predictor]
     classifier: Callable[[Tensor, Tensor], Tensor] | None = None  # (x_t, t) -> logits (b, outputs)
     members: Tensor | None = field(default=None, repr=False)  # (m, c, h, w): the clean members
+
+
+@dataclass(frozen=True)
+class Service:
+    """An image-to-image service around a predictor: all that an attacker who sees images may call.
+
+    It answers with finished pictures (8 bits a channel), and each call begins at step 0.
+    """
+
+    predictor: Predictor
+    clip_sample: bool = False  # as the track's sampler does
+
+    @torch.no_grad()
+    def vary(self, images: Tensor, levels: Sequence[int], rng: PerImage) -> Tensor:
+        """Pictures (n, c, h, w) in [-1, 1], one drawn from each image.
+
+        The images are noised to the first of the falling `levels`, then denoised by one DDIM step
+        per level (eta 0); the noise comes from each image's own generator.
+        """
+        schedule = self.predictor.schedule
+        noise = rng.normal(images.shape[1:]).to(images)
+        x = schedule.noised(images, noise, torch.tensor(levels[0]))
+        for step, (s, t) in enumerate(pairwise([*levels, None])):
+            level = torch.tensor(s)
+            eps = self.predictor(x, level, step=step)
+            clean = schedule.clean(x, eps, level)
+            clean = clean.clamp(-1, 1) if self.clip_sample else clean
+            x = clean if t is None else schedule.noised(clean, eps, torch.tensor(t))
+        return to_float(to_pixels(x)).to(images)
 
 
 def transfer(predictor: Predictor, x: Tensor, s: int, t: int, *, step: int = 0) -> Tensor:

@@ -62,6 +62,9 @@ def _schema(model: type[BaseModel]) -> str:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **model.model_json_schema(),
     }
+    if model is config.Track:  # one that extends another only says what differs
+        whole = {"required": schema.pop("required")}
+        schema |= {"if": {"required": ["extends"]}, "else": whole}
     return json.dumps(schema, indent=1, sort_keys=True) + "\n"
 
 

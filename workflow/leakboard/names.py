@@ -31,8 +31,8 @@ class Names:
         return None if self.init_of(network) else self.board.networks[network].init
 
     def teachers_of(self, network: str) -> list[str]:
-        """The networks that teach a training, in the order of its entry."""
-        return list(self.board.networks[network].teachers.values())
+        """The networks that teach a training, in the order of the pools' names."""
+        return [name for _, name in sorted(self.board.networks[network].teachers.items())]
 
     def networks_of(self, defense: str) -> list[str]:
         """The networks that a defense draws with: its denoisers, then its classifier."""
@@ -80,7 +80,7 @@ class Names:
             used["defenses"] = board.defenses[names["defense"]].method
         if stage == "attack":
             used["attacks"] = board.attacks[names["attack"]].method
-            if names["sees"] == "predictor":
+            if names["sees"] != "weights":
                 used["defenses"] = board.defenses[names["target"]].method
         return used
 
@@ -101,12 +101,15 @@ class Names:
         every = (name for entry in self.board.defenses.values() for name in entry.denoisers)
         return self.closure(every)
 
-    def targets(self, sees: str) -> list[str]:
-        """What an attacker with this access can query: networks, or defended predictors."""
-        if sees == "predictor":
-            return list(self.board.defenses)
-        every = (name for entry in self.board.defenses.values() for name in entry.denoisers)
-        return list(dict.fromkeys(every))
+    @property
+    def every_training(self) -> list[str]:
+        """The networks that some defense rests on."""
+        return self.closure(n for name in self.board.defenses for n in self.networks_of(name))
+
+    def targets(self, sees: str) -> list[tuple[str, str]]:
+        """Whom an attacker with this access asks about all defenses: (access, target) pairs."""
+        every = (self.scored(sees, defense) for defense in self.board.defenses)
+        return list(dict.fromkeys(target for some in every for target in some))
 
     @cached_property
     def attacks(self) -> list[tuple[str, str]]:
@@ -122,21 +125,30 @@ class Names:
         edges = [batches * k // shards * draw.batch_size for k in range(shards)] + [draw.images]
         return list(itertools.pairwise(edges))
 
-    def scored(self, sees: str, defense: str) -> list[str]:
-        """The targets whose scores tell about a defense: its raw networks, or the defense."""
-        return self.board.defenses[defense].denoisers if sees == "weights" else [defense]
+    def scored(self, sees: str, defense: str) -> list[tuple[str, str]]:
+        """(access, target) of the scores that tell about a defense: its raw networks, or itself.
+
+        Where nothing stands between a network and who asks it, its predictor is the network.
+        """
+        entry = self.board.defenses[defense]
+        if sees == "weights" or (sees == "predictor" and entry.method == "none"):
+            return [("weights", name) for name in entry.denoisers]
+        return [(sees, defense)]
 
     @property
-    def drawn_scores(self) -> list[tuple[str, str, str]]:
-        """(attack, sees, target) of each curve in the ROC figure: predictors, or else weights."""
-        seen = {sees for _, sees in self.attacks}
-        shown = "predictor" if "predictor" in seen else "weights"
-        return [
-            (attack, sees, target)
-            for attack, sees in self.attacks
-            if sees == shown
-            for target in self.targets(sees)
+    def drawn_scores(self) -> list[tuple[str, str, str, str]]:
+        """(attack, access, target, label) of each curve in the ROC figure.
+
+        Attacks on defenses as they answer; where there are none, attacks on the networks.
+        """
+        attacks = [pair for pair in self.attacks if pair[1] != "weights"] or self.attacks
+        curves = [
+            (attack, by, target, target if sees == "weights" else defense)
+            for attack, sees in attacks
+            for defense in self.board.defenses
+            for by, target in self.scored(sees, defense)
         ]
+        return list(dict.fromkeys(curves))
 
     def cells(self) -> dict[str, list[dict[str, Any]]]:
         """measurement stage -> the names of each of its cells."""

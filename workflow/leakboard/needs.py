@@ -44,8 +44,8 @@ def shards(plan: Plan, **_: Any) -> Names:
 
 
 def scores(plan: Plan, sees: str, defense: str, **_: Any) -> Names:
-    """The scores that tell about a defense: of its raw networks, or of its predictor."""
-    return [{"target": target} for target in plan.scored(sees, defense)]
+    """The scores that tell about a defense: of its raw networks, or of what stands before them."""
+    return [{"sees": by, "target": target} for by, target in plan.scored(sees, defense)]
 
 
 def cells(plan: Plan, stage: str, **_: Any) -> Names:
@@ -64,8 +64,8 @@ def pictures(plan: Plan, **_: Any) -> Names:
 
 def trainings(plan: Plan, **_: Any) -> Names:
     """Every training that some defense rests on."""
-    every = plan.closure(n for name in plan.board.defenses for n in plan.networks_of(name))
-    return [{"network": name, "seed": seed} for name in every for seed in plan.track.seeds]
+    every, seeds = plan.every_training, plan.track.seeds
+    return [{"network": name, "seed": seed} for name in every for seed in seeds]
 
 
 def drawings(plan: Plan, **_: Any) -> Names:
@@ -88,7 +88,7 @@ def shown_scores(plan: Plan, **_: Any) -> Names:
     """The scores whose ROC curves are drawn."""
     return [
         {"attack": attack, "sees": sees, "target": target, "seed": plan.track.seeds[0]}
-        for attack, sees, target in plan.drawn_scores
+        for attack, sees, target, _ in plan.drawn_scores
     ]
 
 

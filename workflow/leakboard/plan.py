@@ -56,7 +56,8 @@ class Plan(Names):
             "noise": self.track.noise.model_dump(),
             "init": digest(self.train(own[0], seed)) if own else entry.init,
             "teachers": {
-                data: digest(self.train(name, seed)) for data, name in entry.teachers.items()
+                pool: digest(self.train(name, seed))
+                for pool, name in sorted(entry.teachers.items())
             },
             "subset": digest(self.subset()),
         }
@@ -153,6 +154,7 @@ class Plan(Names):
             "seed": seed,
             "target": digest(self.train(target, seed)) if weights else None,
             "guard": None if weights else self.guard(target, seed),
+            "clip_sample": self.track.sampling.clip_sample if sees == "images" else None,
             "noise": self.track.noise.model_dump(),
             "subset": digest(self.subset()),
         }
@@ -210,7 +212,8 @@ class Plan(Names):
         return {
             "stage": "membership",
             "about": self._about(defense, seed, attack=attack, sees=sees),
-            "scores": [digest(self.attack(attack, sees, target, seed)) for target in targets],
+            "targets": [target for _, target in targets],
+            "scores": [digest(self.attack(attack, by, target, seed)) for by, target in targets],
         }
 
     def _about(self, defense: str = "", seed: int | None = None, **more: str) -> Spec:
@@ -247,7 +250,19 @@ class Plan(Names):
                 "quality": f"fid:{judges.quality}",
             },
             "trainings": {name: self.closure(self.networks_of(name)) for name, _ in entries},
+            "networks": {name: self._lesson(name) for name in self.every_training},
             "digests": self.digests(),
+        }
+
+    def _lesson(self, network: str) -> Spec:
+        """What a network learns, in words."""
+        entry = self.board.networks[network]
+        taught = [f"{teacher} on {pool}" for pool, teacher in sorted(entry.teachers.items())]
+        return {
+            "trainer": entry.trainer,
+            "data": entry.data,
+            "init": entry.init or "",
+            "teachers": ", ".join(taught),
         }
 
     def figures(self) -> Spec:
@@ -258,5 +273,5 @@ class Plan(Names):
             "calibration": judges.calibration,
             "defenses": list(self.board.defenses),
             "curves": self.denoisers,
-            "scores": [f"{attack} of {target}" for attack, _, target in self.drawn_scores],
+            "scores": [(attack, label) for attack, _, _, label in self.drawn_scores],
         }

@@ -16,7 +16,7 @@ import yaml
 from pydantic import ValidationError
 
 from leakboard import plugins
-from leakboard.checks import check
+from leakboard.checks import accesses, check
 from leakboard.config import (
     Attack,
     Defense,
@@ -52,7 +52,7 @@ def read(shared: Mapping[str, Any], where: str, folders: Sequence[Path]) -> dict
 
 def _resolve(name: str, raw: Mapping[str, Any], where: str, folders: Sequence[Path]) -> Resolved:
     here = f"config/tracks/{name}.yaml"
-    track = _validate(Track, _content(name, where, folders), here)
+    track = _validate(Track, _content(name, f"{where}: tracks", folders), here)
     both = f"{where} or {here}"
     entries = _all(
         partial(_entries, section, raw[section], getattr(track, section), here, both)
@@ -74,12 +74,30 @@ def _resolve(name: str, raw: Mapping[str, Any], where: str, folders: Sequence[Pa
     return board
 
 
-def _content(name: str, where: str, folders: Sequence[Path]) -> Any:
+def _content(name: str, asked: str, folders: Sequence[Path], below: tuple[str, ...] = ()) -> Any:
+    """What a track's file says, laid over the track that it extends, if it does.
+
+    `asked` is the file and key that named the track, `below` are the tracks that extend it.
+    """
+    content = _loaded(name, asked, folders)
+    if not isinstance(content, Mapping) or content.get("extends") is None:
+        return content
+    here, other = f"config/tracks/{name}.yaml: extends", content["extends"]
+    if not isinstance(other, str):
+        raise UserError(f"{here}: expected the name of a track, got {other!r}")
+    if other in (name, *below):
+        raise UserError(f"{here}: '{other}' extends itself: {' -> '.join([*below, name, other])}")
+    own = {key: value for key, value in content.items() if key != "extends"}
+    base = _content(other, here, folders, (*below, name))
+    return _merge(base, own) if isinstance(base, Mapping) else own
+
+
+def _loaded(name: str, asked: str, folders: Sequence[Path]) -> Any:
     tried = [folder / "config" / "tracks" / f"{name}.yaml" for folder in folders]
     path = next((p for p in tried if p.is_file()), None)
     if path is None:
         known = sorted({f.stem for p in tried for f in p.parent.glob("*.yaml")})
-        raise UserError(f"{where}: tracks: '{name}' not found; {plugins.did_you_mean(name, known)}")
+        raise UserError(f"{asked}: '{name}' not found; {plugins.did_you_mean(name, known)}")
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -105,7 +123,10 @@ def _entries(
         entry = _validate(kind, content, both, (section, key))
         at = f"{both}: {section}.{key}"
         params = _params(group, getattr(entry, method), entry.params, at, method)
-        return key, entry.model_copy(update={"params": params})
+        update: dict[str, Any] = {"params": params}
+        if isinstance(entry, Attack) and not entry.sees:
+            update["sees"] = list(accesses(entry.method))
+        return key, entry.model_copy(update=update)
 
     expanded = _sweep(merged, f"{both}: {section}")
     return dict(_all(partial(complete, *item) for item in expanded))

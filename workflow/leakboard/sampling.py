@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from leakboard import artefacts, networks, plugins, subset
-from leakboard.diffusion import Denoiser, Parts, Predictor, Schedule, sample
+from leakboard.diffusion import Denoiser, Parts, Predictor, Schedule, Service, sample
 from leakboard.images import to_float, to_pixels
 from leakboard.randomness import PerImage
 
@@ -45,10 +45,13 @@ def guarded(
     return defense.guard(parts), tuple(to_float(pixels[:1]).shape[1:])
 
 
-def target(spec: Mapping[str, Any], weights: Sequence[str], images: str, split: str) -> Predictor:
-    """What an attacker queries: the raw network, or the defended predictor."""
-    if spec["guard"] is not None:
-        return guarded(spec, weights, images, split)[0]
+def target(
+    spec: Mapping[str, Any], weights: Sequence[str], images: str, split: str
+) -> Predictor | Service:
+    """What an attacker queries: the raw network, the defended predictor, or a service around it."""
+    if spec["sees"] != "weights":
+        predictor, _ = guarded(spec, weights, images, split)
+        return predictor if spec["sees"] == "predictor" else Service(predictor, spec["clip_sample"])
     net = networks.load(Path(weights[0]).parent, spec["target"]).to(networks.device())
     return Denoiser(net, Schedule.linear(**spec["noise"]))
 
@@ -83,7 +86,7 @@ def draw(
 
 def score(
     attack: Any,
-    predictor: Predictor,
+    asked: Predictor | Service,
     pixels: NDArray[np.uint8],
     index: NDArray[np.int64],
     spec: Mapping[str, Any],
@@ -98,5 +101,5 @@ def score(
     for first in range(0, len(images), BATCH):
         some = slice(first, first + BATCH)
         rng = PerImage("attack", spec["track"], spec["attack"], spec["seed"], indices=index[some])
-        parts.append(attack.score(predictor, images[some].to(device), rng).double().cpu())
+        parts.append(attack.score(asked, images[some].to(device), rng).double().cpu())
     return torch.cat(parts).numpy()

@@ -11,7 +11,7 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -36,12 +36,16 @@ CURVE_STEPS = 10  # one row of the loss curve for so many steps
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step sees: images (b, c, h, w) in [-1, 1], labels (b,), numbers (b,)."""
+    """What one step sees: images (b, c, h, w) in [-1, 1], labels (b,), numbers (b,).
+
+    `teacher` is the frozen network that teaches on these images, None where there is none.
+    """
 
     images: Tensor
     labels: Tensor
     index: Tensor
     schedule: Schedule
+    teacher: Any = None
 
 
 class Trainer(Protocol):
@@ -57,19 +61,25 @@ class Trainer(Protocol):
 
 
 @dataclass(frozen=True)
-class Data:
-    """The pool a network is trained on: images (n, c, h, w) in [-1, 1], labels (n,), index (n,)."""
+class Lesson:
+    """A pool of images, and who teaches on it: every batch comes from one lesson, in turn.
 
+    images (n, c, h, w) in [-1, 1], labels (n,), index (n,); `teacher` is a network or None.
+    """
+
+    pool: str
     images: Tensor
     labels: Tensor
     index: Tensor
+    teacher: Any = None
 
     def batch(self, rows: Tensor, flip: Tensor | None, schedule: Schedule, device: Any) -> Batch:
+        """These rows, mirrored where `flip` (b,) says so."""
         images = self.images[rows]
         if flip is not None:
             images = torch.where(flip[:, None, None, None], images.flip(-1), images)
         labels, index = self.labels[rows].to(device), self.index[rows].to(device)
-        return Batch(images.to(device), labels, index, schedule)
+        return Batch(images.to(device), labels, index, schedule, self.teacher)
 
 
 def learning_rate(step: int, settings: Mapping[str, Any]) -> float:
@@ -84,7 +94,10 @@ def learning_rate(step: int, settings: Mapping[str, Any]) -> float:
 
 
 def rows_of(step: int, size: int, batch_size: int, names: tuple[Name, ...]) -> Tensor:
-    """Which images step `step` sees: the stream of all epochs' permutations, cut into batches."""
+    """Which of `size` images batch number `step` holds, (batch_size,) long.
+
+    All epochs' permutations, one after another, are cut into batches.
+    """
     start = step * batch_size
     rows = torch.arange(start, start + batch_size)
     epochs = {
@@ -97,15 +110,16 @@ def rows_of(step: int, size: int, batch_size: int, names: tuple[Name, ...]) -> T
 class Training:
     """A training that can stop at any step and go on as if it had not.
 
-    `names` identify it (they seed everything), `where` names its config entry in messages,
-    `checkpoint` is the file it resumes from, `curve` the CSV of its loss, written as it goes.
+    Step s takes a batch of lesson s modulo their number: with two, they alternate. `names` identify
+    the training (they seed everything), `where` names its config entry in messages, `checkpoint` is
+    the file it resumes from, `curve` the CSV of its loss, written as it goes.
     """
 
     def __init__(
         self,
         net: Any,
         trainer: Trainer,
-        data: Data,
+        lessons: Sequence[Lesson],
         schedule: Schedule,
         settings: Mapping[str, Any],
         *,
@@ -115,7 +129,8 @@ class Training:
         curve: Path,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.net, self.trainer, self.data, self.schedule = net.to(device), trainer, data, schedule
+        self.net, self.trainer, self.schedule = net.to(device), trainer, schedule
+        self.lessons, self.images = lessons, sum(len(lesson.images) for lesson in lessons)
         self.settings, self.names, self.where = settings, names, where
         self.checkpoint, self.curve, self.device = checkpoint, curve, device
         self.parameters = [p for p in net.parameters() if p.requires_grad]
@@ -156,11 +171,14 @@ class Training:
         return self.net.eval()
 
     def _advance(self) -> None:
-        settings, size = self.settings, len(self.data.images)
-        rows = rows_of(self.step, size, settings["batch_size"], self.names)
+        settings = self.settings
+        turn, which = divmod(self.step, len(self.lessons))
+        lesson = self.lessons[which]
+        names = (*self.names, lesson.pool)
+        rows = rows_of(turn, len(lesson.images), settings["batch_size"], names)
         rng = generator(*self.names, "step", self.step)
         flip = torch.rand(len(rows), generator=rng) < 0.5 if settings["flip"] else None
-        batch = self.data.batch(rows, flip, self.schedule, self.device)
+        batch = lesson.batch(rows, flip, self.schedule, self.device)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, settings)
         # Dropout draws from torch's own generator, so that one is seeded for the step as well.
@@ -185,7 +203,7 @@ class Training:
     def _record(self) -> None:
         mean = sum(self.running) / len(self.running)
         rate = learning_rate(self.step - 1, self.settings)
-        self.rows.append(f"{self.step},{mean:.6g},{rate:.6g}\n")
+        self.rows.append(f"{self.step},{self.epochs:.6g},{mean:.6g},{rate:.6g}\n")
         self.running = []
         self.curve.parent.mkdir(parents=True, exist_ok=True)
         if len(self.rows) == 1 or not self.curve.exists():
@@ -198,9 +216,14 @@ class Training:
         """Remove checkpoint and live curve of a training that is finished and saved."""
         shutil.rmtree(self.checkpoint.parent, ignore_errors=True)
 
+    @property
+    def epochs(self) -> float:
+        """How many times each image was seen so far, on average."""
+        return self.step * self.settings["batch_size"] / self.images
+
     def curve_text(self) -> str:
-        """The loss curve as CSV: step, mean loss since the last row, learning rate."""
-        return "step,loss,lr\n" + "".join(self.rows)
+        """The loss curve as CSV: step, epoch, mean loss since the last row, learning rate."""
+        return "step,epoch,loss,lr\n" + "".join(self.rows)
 
     def _save(self, seconds: float) -> None:
         """Everything the next step needs, in one file that is either whole or absent."""
@@ -247,31 +270,42 @@ def prepare(
     trainer: Trainer,
     pixels: NDArray[np.uint8],
     labels: NDArray[np.int64],
-    index: NDArray[np.int64],
+    pools: Mapping[str, NDArray[np.int64]],
     *,
     init: Path | None,
+    teachers: Mapping[str, Path],
     inputs: Iterable[Path],
     checkpoints: Path,
 ) -> Training:
-    """The training that a spec describes, on images (n, h, w, c) uint8, labels (n,), index (n,).
+    """The training that a spec describes, on the dataset: images (n, h, w, c) uint8, labels (n,).
 
-    `init` is the folder of the network it starts from. Checkpoint and live loss curve lie in
-    `checkpoints` under a key made of the spec and of the content of all `inputs`, so no other
-    training's is resumed, and they outlive a job that fails.
+    `pools` says which images it learns from, `teachers` in which folder the network lies that
+    teaches on a pool, `init` is the folder of the network it starts from. Checkpoint and live loss
+    curve lie in `checkpoints` under a key made of the spec and of the content of all `inputs`, so
+    no other training's is resumed, and they outlive a job that fails.
     """
     names = ("train", spec["track"], spec["network"], spec["seed"])
     where = f"networks.{spec['network']} of track {spec['track']}"
-    if spec["teachers"]:
-        method = spec["trainer"]["method"]
-        raise UserError(f"{where}: trainer '{method}' uses no teachers; remove `teachers:`")
-    data = Data(to_float(pixels), torch.from_numpy(labels), torch.from_numpy(index))
+    device = networks.device()
+    lessons = [
+        Lesson(
+            pool,
+            to_float(pixels[rows]),
+            torch.from_numpy(labels[rows]),
+            torch.tensor(rows),
+            networks.load(teachers[pool], spec["teachers"][pool]).to(device)
+            if pool in teachers
+            else None,
+        )
+        for pool, rows in pools.items()
+    ]
     torch.manual_seed(derive(*names, "weights"))
     net = networks.build(
         spec["kind"],
         spec["architecture"],
         size=pixels.shape[1],
         channels=pixels.shape[3],
-        **trainer.outputs(data.labels),
+        **trainer.outputs(torch.cat([lesson.labels for lesson in lessons])),
     )
     if init is not None:
         networks.start_from(net, init)
@@ -281,12 +315,12 @@ def prepare(
     return Training(
         net,
         trainer,
-        data,
+        lessons,
         Schedule.linear(**spec["noise"]),
         spec["training"],
         names=names,
         where=where,
         checkpoint=checkpoints / f"{key.hexdigest()[:16]}.safetensors",
         curve=checkpoints / f"{key.hexdigest()[:16]}.csv",
-        device=networks.device(),
+        device=device,
     )

@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-ACCESS = ("weights", "predictor")
+ACCESS = ("weights", "predictor", "images")
 COSTS = ("training_seconds", "sampling_seconds", "sampling_ratio", "peak_memory_mb")
-TEXTS = ["track", "defense", "sampler", "attack", "sees", "metric", "status"]
+TEXTS = ["track", "defense", "sampler", "attack", "sees", "metric", "status", "note"]
 NUMBERS = ["value", "ci_low", "ci_high", "n"]
 CELL = ["track", "defense", "attack", "sees", "metric"]
 TPR = "tpr@1%fpr"
+ATTACKED = ("auc", "auc_low", "auc_high", "attack", "note", "tpr")
 COLUMNS = [
     *("track", "defense", "copy_rate", "copy_rate_low", "copy_rate_high", "copy_p", "memorized"),
-    *(f"{sees}_{x}" for sees in ACCESS for x in ("auc", "auc_low", "auc_high", "attack", "tpr")),
+    *(f"{sees}_{x}" for sees in ACCESS for x in ATTACKED),
     *("fid", "fid_low", "fid_high", "kid", *COSTS),
     *("seeds", "samples", "audited", "status", "caveat", "paper"),
 ]
@@ -34,8 +35,8 @@ def leaderboard(
 
     Every defense named in `defenses` or measured has a row in every track. Copies are those of
     the `plain` sampler. `{sees}_auc` is the worst case: the attack whose AUC is farthest from 0.5,
-    on either side, among those with that access; `{sees}_tpr` is the highest resolved TPR at 1%
-    FPR.
+    on either side, among those with that access, `{sees}_note` what is known about that AUC (which
+    of several networks); `{sees}_tpr` is the highest resolved TPR at 1% FPR.
     Several seeds: a value is the mean over seeds, its interval the mean of the lower and of the
     upper ends (no pooling), and `copy_p` the largest p (a mean of p-values is not a p-value).
     Rates and AUCs are in [0, 1]; `samples` and `audited` count images per seed.
@@ -114,9 +115,15 @@ def _membership(rows: pd.DataFrame) -> dict[str, Any]:
             f"{sees}_auc_low": worst["ci_low"],
             f"{sees}_auc_high": worst["ci_high"],
             f"{sees}_attack": strongest,
+            f"{sees}_note": _notes(seen[(seen["attack"] == strongest) & (seen["metric"] == "auc")]),
             f"{sees}_tpr": tprs.groupby("attack")["value"].mean().max(),
         }
     return found
+
+
+def _notes(rows: pd.DataFrame) -> str:
+    """What the notes of all seeds say, each once."""
+    return " / ".join(dict.fromkeys(str(note) for note in rows["note"] if note))
 
 
 def _costs(costs: pd.DataFrame, row: Mapping[str, Any]) -> dict[str, float]:
@@ -181,6 +188,8 @@ SHOWN = (
     Column("weights_tpr", "Attacker sees weights", "TPR @ 1% FPR", "rate", "highest; lower"),
     Column("predictor_auc", "Attacker sees predictor", "AUC", "auc", "strongest; 0.5 is best"),
     Column("predictor_tpr", "Attacker sees predictor", "TPR @ 1% FPR", "rate", "highest; lower"),
+    Column("images_auc", "Attacker sees images", "AUC", "auc", "strongest; 0.5 is best"),
+    Column("images_tpr", "Attacker sees images", "TPR @ 1% FPR", "rate", "highest; lower"),
     Column("fid", "Quality", "FID", "score", "distance to real images; lower"),
     Column("kid", "Quality", "KID", "score", "distance to real images; lower"),
     Column("training_seconds", "Cost", "Training", "seconds", "time to train; lower"),
@@ -267,8 +276,9 @@ def _cell(row: pd.Series, column: Column) -> str:
         return "—"
     text = FORMATS[column.kind](value)
     ends = interval(column.kind, *(row.get(f"{column.key}_{end}", nan) for end in ("low", "high")))
-    attack = row.get(column.key.replace("_auc", "_attack"), "") if column.kind == "auc" else ""
-    return " ".join(filter(None, (text, ends and f"({ends})", attack)))
+    sees, _, kind = column.key.rpartition("_")
+    how = [row.get(f"{sees}_{key}", "") for key in ("attack", "note")] if kind == "auc" else []
+    return " ".join(filter(None, (text, ends and f"({ends})", ", ".join(filter(None, how)))))
 
 
 def _line(cells: list[Any]) -> str:

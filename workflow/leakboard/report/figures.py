@@ -39,24 +39,31 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def roc(curves: Mapping[str, tuple[Array, Array]]) -> bytes:
-    """Return log-log ROC curves as PNG.
+def roc(panels: Mapping[str, Mapping[str, tuple[Array, Array]]]) -> bytes:
+    """Return log-log ROC curves as PNG, one panel per attack, two side by side.
 
-    curves: label -> false and true positive rates, (k,) each in [0, 1], ascending. Rates below
-    0.001 are off the picture; the diagonal is chance.
+    panels: attack -> label -> false and true positive rates, (k,) each in [0, 1], ascending. Rates
+    below 0.001 are off the picture; the diagonal is chance.
     """
     with rc_context(STYLE):
-        figure, axes = _figure(5.6)
-        axes.plot([1e-3, 1], [1e-3, 1], color=FAINT, linewidth=1, linestyle=":", label="chance")
-        for (label, (fpr, tpr)), (color, dash) in zip(curves.items(), _looks(), strict=False):
-            steps, heights = np.maximum(fpr, 1e-4), np.maximum(tpr, 1e-4)
-            axes.step(steps, heights, where="post", color=color, linestyle=dash, label=label)
-        axes.set(xscale="log", yscale="log", xlim=(1e-3, 1), ylim=(1e-3, 1.05))
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(lambda rate, _: f"{100 * rate:g}%")
-        axes.set_xlabel("False positive rate: strangers taken for members")
-        axes.set_ylabel("True positive rate: members found")
-        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
+        rows = max(1, -(-len(panels) // 2))
+        figure = Figure(figsize=(WIDTH, 3.1 * rows), layout="constrained")
+        places = figure.subplots(rows, 2, squeeze=False).ravel()
+        for axes in places[len(panels) :]:
+            axes.set_axis_off()
+        for axes, (attack, curves) in zip(places, panels.items(), strict=False):
+            axes.plot([1e-3, 1], [1e-3, 1], color=FAINT, linewidth=1, linestyle=":")
+            for (label, (fpr, tpr)), (color, dash) in zip(curves.items(), _looks(), strict=False):
+                steps, heights = np.maximum(fpr, 1e-4), np.maximum(tpr, 1e-4)
+                axes.step(steps, heights, where="post", color=color, linestyle=dash, label=label)
+            axes.set(xscale="log", yscale="log", xlim=(1e-3, 1), ylim=(1e-3, 1.05))
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_formatter(lambda rate, _: f"{100 * rate:g}%")
+            axes.set_title(attack, loc="left", fontsize=11, fontweight="bold")
+            # curves rise from the left: below them, on the right, there is room
+            axes.legend(loc="lower right", fontsize=7.5, handlelength=1.8, labelspacing=0.3)
+        figure.supxlabel("False positive rate: strangers taken for members", fontsize=10)
+        figure.supylabel("True positive rate: members found", fontsize=10)
         return _png(figure)
 
 

@@ -33,9 +33,14 @@ CAPTIONS = {
     "roc": (
         "Members found, at each price",
         "Share of members an attack finds against the share of strangers it wrongly accuses, "
-        "both on log scales. On the dotted diagonal it guesses; what matters is the far left.",
+        "both on log scales, one panel per attack; AUCs in parentheses. On the dotted diagonal it "
+        "guesses; what matters is the far left.",
     ),
-    "loss": ("Training", "Loss of each network while it was trained, on a log scale."),
+    "loss": (
+        "Training",
+        "Loss of each denoiser while it was trained, on a log scale; that of a student is its "
+        "distance from its teacher, not from the noise.",
+    ),
 }
 FIELDS = (
     *("seed", "defense", "sampler", "attack", "sees", "metric", "value", "interval", "n"),
@@ -47,7 +52,7 @@ UNMEASURED = "not measured"
 
 @dataclass(frozen=True)
 class Board:
-    """One track: its question in a sentence, its leaderboard, every number, PNG figures.
+    """One track: its question in a sentence, its leaderboard, every number, trainings, PNG figures.
 
     Figures are captioned by name up to the first `-`: samples, neighbors, similarity, roc,
     loss; another name is its own caption.
@@ -57,6 +62,7 @@ class Board:
     about: str
     table: pd.DataFrame
     measurements: pd.DataFrame
+    trainings: pd.DataFrame
     figures: Mapping[str, bytes] = field(default_factory=dict)
 
 
@@ -95,6 +101,7 @@ def _view(board: Board) -> dict[str, Any]:
         "samples": _counts(table, "samples"),
         "audited": _counts(table, "audited"),
         "heats": [_heat(sees, table, measurements) for sees in ACCESS],
+        "trainings": [_training(row) for row in board.trainings.to_dict("records")],
         "figures": [_figure(name, png) for name, png in sorted(board.figures.items(), key=_place)],
         "fields": [(name, name in NUMERIC) for name in FIELDS],
         "measurements": [_measurement(row) for row in measurements.to_dict("records")],
@@ -136,8 +143,9 @@ def _cell(row: pd.Series, column: Column, table: pd.DataFrame, rows: pd.DataFram
     if pd.isna(value):
         return Cell(reason=_reason(row, column, rows))
     low, high = (row.get(f"{key}_{end}", float("nan")) for end in ("low", "high"))
-    attack = _text(row.get(f"{column.key.removesuffix('_auc')}_attack"))
-    under = (interval(column.kind, low, high), attack if column.kind == "auc" else "")
+    sees, _, kind = key.rpartition("_")
+    how = [_text(row.get(f"{sees}_{x}")) for x in ("attack", "note")] if kind == "auc" else []
+    under = (interval(column.kind, low, high), *how)
     span = None
     if under[0]:
         start, end = (0.5, 1.0) if column.kind == "auc" else (0.0, table[f"{key}_high"].max())
@@ -235,6 +243,21 @@ def _measurement(row: Mapping[Any, Any]) -> list[Cell]:
         else:
             cells.append(Cell(_text(row[name]), reason="does not apply"))
     return cells
+
+
+def _training(row: Mapping[Any, Any]) -> list[Cell]:
+    """One training as the cells of its table: name, what it learned, how long."""
+    lesson = f"{_text(row['trainer'])} on {_text(row['data'])}"
+    more = [f"from {_text(row['init'])}" if _text(row["init"]) else "", _text(row["teachers"])]
+    kinds = ("number", "number", "number", "seconds", "memory")
+    keys = ("images", "steps", "epochs", "seconds", "peak_memory_mb")
+    numbers = []
+    for key, kind in zip(keys, kinds, strict=True):
+        value = pd.to_numeric(row[key], errors="coerce")
+        text = FORMATS[kind](value) if isfinite(value) else ""
+        numbers.append(Cell(text, sort=repr(float(value)) if text else ""))
+    name = Cell(_text(row["network"]), (f"seed {_text(row['seed'])}",))
+    return [name, Cell(lesson, tuple(filter(None, more))), *numbers]
 
 
 def _text(value: Any) -> str:
