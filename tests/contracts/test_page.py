@@ -9,13 +9,17 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from leakboard.measures.ranking import COLUMNS
+from leakboard.measures.ranking import COLUMNS, SHOWN
 from leakboard.report import figures
 from leakboard.report.page import Board, render
 
 FIELDS = [
     *("track", "seed", "defense", "sampler", "attack", "sees", "metric", "value", "ci_low"),
     *("ci_high", "n", "unit", "better", "reported", "digest", "status", "note"),
+]
+TRAININGS = [
+    *("network", "seed", "trainer", "data", "init", "teachers", "images", "steps", "epochs"),
+    *("seconds", "peak_memory_mb", "device"),
 ]
 EVIL = "<script>alert('leak')</script>"
 
@@ -40,7 +44,8 @@ def board(note: str = EVIL) -> Board:
         [
             {"track": "digits", "defense": "none", "copy_rate": 0.312, "copy_rate_low": 0.28}
             | {"copy_rate_high": 0.34, "weights_auc": 0.973, "weights_auc_low": 0.951}
-            | {"weights_auc_high": 0.99, "weights_attack": "secmi", "status": "complete"},
+            | {"weights_auc_high": 0.99, "weights_attack": "secmi", "weights_note": "max over a"}
+            | {"status": "complete"},
             {"defense": "amg<b>", "status": "missing: fid", "caveat": note, "paper": "https://x"},
         ]
     ).reindex(columns=COLUMNS)
@@ -54,7 +59,10 @@ def board(note: str = EVIL) -> Board:
     ]
     pixel = figures.preview(np.zeros((1, 8, 8, 1), dtype=np.uint8))
     measurements = pd.DataFrame(rows).reindex(columns=FIELDS)
-    return Board("digits", "Does it leak?", table, measurements, {"samples": pixel})
+    lesson = {"trainer": "distill", "data": "members", "teachers": EVIL, "images": 50}
+    done = {"network": "half-a", "seed": 0, "steps": 8, "epochs": 12.8, "seconds": 150.0}
+    trainings = pd.DataFrame([lesson | done]).reindex(columns=TRAININGS)
+    return Board("digits", "Does it leak?", table, measurements, trainings, {"samples": pixel})
 
 
 @pytest.fixture(scope="module")
@@ -111,12 +119,19 @@ def test_a_missing_cell_is_a_dash_that_tells_its_reason(text: str, page: Page):
 
 
 def test_a_number_stands_with_its_interval_and_the_attack_that_gave_it(text: str):
-    for shown in ("31.2%", "28.0–34.0%", "0.973", "0.95–0.99", "secmi"):
+    for shown in ("31.2%", "28.0–34.0%", "0.973", "0.95–0.99", "secmi", "max over a"):
         assert shown in text
 
 
+def test_a_training_stands_with_its_steps_and_epochs(text: str):
+    table = text.partition('class="trainings"')[2].partition("</table>")[0]
+    for shown in ("half-a", "distill on members", "50", "8", "12.8", "2.5 min", "&lt;script&gt;"):
+        assert shown in table
+    assert "not measured" in table  # its memory
+
+
 def test_tables_are_named_and_headed_and_pictures_described(text: str, page: Page):
-    assert text.count("<caption>") == len(page.all("table")) == 4
+    assert text.count("<caption>") == len(page.all("table")) == 6
     assert all(head.get("scope") or head.get("class") == "group" for head in page.all("th"))
     assert all("digits" in (image["alt"] or "") for image in page.all("img"))
     assert page.all("html")[0]["lang"] == "en"
@@ -124,8 +139,8 @@ def test_tables_are_named_and_headed_and_pictures_described(text: str, page: Pag
 
 def test_every_sortable_column_points_at_a_cell_that_exists(text: str, page: Page):
     columns = [int(head["data-column"] or 0) for head in page.all("th") if "data-column" in head]
-    assert max(columns) == 14
-    assert columns.count(0) == 4
+    assert max(columns) == len(SHOWN) == 15
+    assert columns.count(0) == 6
 
 
 def test_rendering_twice_gives_the_same_page(text: str):
@@ -133,7 +148,8 @@ def test_rendering_twice_gives_the_same_page(text: str):
 
 
 def test_a_page_without_boards_or_numbers_still_renders():
-    empty = Board("bare", "?", pd.DataFrame(columns=COLUMNS), pd.DataFrame(columns=FIELDS))
+    columns = (COLUMNS, FIELDS, TRAININGS)
+    empty = Board("bare", "?", *(pd.DataFrame(columns=names) for names in columns))
     assert "bare" in render([empty])
     assert "<main>" in render([])
 
@@ -144,7 +160,12 @@ RGB = RNG.integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
 FLAT = np.full((3, 16, 16, 3), 127, dtype=np.uint8)
 RATES = np.linspace(0, 1, 50)
 FIGURES = {
-    "roc": lambda: figures.roc({"loss (0.8)": (RATES, RATES**0.3), "side": (RATES, RATES)}),
+    "roc": lambda: figures.roc(
+        {
+            n: {"none (0.8)": (RATES, RATES**0.3), "amg": (RATES, RATES)}
+            for n in ("loss", "pia", "side")
+        }
+    ),
     "roc of nothing": lambda: figures.roc({}),
     "similarity": lambda: figures.similarity_histogram(
         {"none": RNG.random(200), "amg": np.full(5, 0.5)}, RNG.random(50), 0.9, "pixels"

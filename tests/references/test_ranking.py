@@ -37,7 +37,7 @@ def measured(seed: int = 0, shift: float = 0.0) -> list[dict[str, object]]:
         rows.append(row(defense, "kid:local-classifier", -0.001, **drawn))
         if defense != "none":
             rows.append(row(defense, "copy_fisher_p:local-sscd", 1e-9 + shift, **drawn))
-        for sees in ("weights", "predictor"):
+        for sees in ("weights", "predictor", "images"):
             for attack, auc in zip(("loss", "secmi"), AUCS[defense], strict=True):
                 tried = {"attack": attack, "sees": sees, "n": 400, "seed": seed}
                 ends = {"ci_low": auc - 0.02, "ci_high": auc + 0.02}

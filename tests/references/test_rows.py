@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leakboard.costs import costs
+from leakboard.costs import costs, trainings
 from leakboard.measures import copying
 from leakboard.measures.audit import audit
 
@@ -27,30 +27,69 @@ def scores(shift, fold_shift=0.0, n=(200, 1000), seed=0):
 
 
 def test_members_that_score_higher_give_an_auc_above_one_half_and_a_positive_z():
-    found = values(audit([scores(1.0)], np.random.default_rng(1)))
+    found = values(audit({"base": scores(1.0)}, np.random.default_rng(1)))
     assert found["auc"] > 0.7
     assert found["z"] > 4
     assert found["z_p"] < 1e-4
-    turned = values(audit([scores(-1.0)], np.random.default_rng(1)))
+    turned = values(audit({"base": scores(-1.0)}, np.random.default_rng(1)))
     assert turned["auc"] < 0.3
     assert turned["z_p"] > 0.999
 
 
 def test_numbers_come_from_the_test_fold_and_thresholds_from_the_dev_fold():
-    only_dev = audit([scores(0.0, fold_shift=5.0)], np.random.default_rng(1))
+    only_dev = audit({"base": scores(0.0, fold_shift=5.0)}, np.random.default_rng(1))
     found = values(only_dev)
     assert abs(found["auc"] - 0.5) < 0.1
     assert {row.n for row in only_dev if row.metric == "auc"} == {600}
     assert found["tpr@1%fpr:dev-threshold"] < 0.1
 
 
-def test_an_attacker_with_two_networks_takes_the_higher_score_of_each_image():
+def halves():
+    """Two networks of 200 members: each knows half of them, and its scores say so."""
     one, two = scores(0.0, seed=1), scores(0.0, seed=2)
     half = (np.arange(len(one)) % 4 < 2) & (one["pool"] == "members")
     one.loc[half, "score"] += 4
     two.loc[~half & (two["pool"] == "members"), "score"] += 4
-    alone = values(audit([one], np.random.default_rng(1)))["auc"]
-    assert values(audit([one, two], np.random.default_rng(1)))["auc"] > alone + 0.1
+    return {"half-a": one, "half-b": two}
+
+
+def test_an_attacker_with_two_networks_takes_the_combination_that_tells_most():
+    found = audit(halves(), np.random.default_rng(1))
+    known = values(found)
+    assert known["auc:max"] > max(known["auc:half-a"], known["auc:half-b"]) + 0.1
+    assert known["auc"] == known["auc:max"] > known["auc:mean"]
+    said = {row.metric: row.note for row in found}
+    assert said["auc"] == "max over half-a and half-b"
+    assert said["z"].startswith("max over half-a and half-b; one-sided")
+    for name, row in ((row.metric, row) for row in found if row.metric.startswith("auc:")):
+        assert row.ci_low < row.value < row.ci_high, name
+    alone = values(audit({"half-a": halves()["half-a"]}, np.random.default_rng(1)))
+    assert alone["auc"] == known["auc:half-a"]
+    assert not any(name.startswith("auc:") for name in alone)
+
+
+def test_a_network_that_knows_more_than_any_mixture_is_used_alone():
+    tables = {"base": scores(3.0, seed=1), "noise": scores(0.0, seed=2)}
+    tables["noise"]["score"] *= 100
+    found = audit(tables, np.random.default_rng(1))
+    assert next(row.note for row in found if row.metric == "auc") == "scored by base"
+    assert values(found)["auc"] == values(found)["auc:base"]
+
+
+def test_a_score_the_wrong_way_around_is_as_strong():
+    tables = {"base": scores(-3.0, seed=1), "noise": scores(0.5, seed=2)}
+    found = audit(tables, np.random.default_rng(1))
+    assert next(row.note for row in found if row.metric == "auc") == "scored by base"
+    assert values(found)["auc"] < 0.1
+
+
+def test_the_combination_is_chosen_on_the_dev_fold():
+    # In the test fold the other network would tell more: that must not be looked at.
+    dev, test = scores(0.0, fold_shift=3.0, seed=1), scores(0.0, seed=2)
+    test.loc[(test["pool"] == "members") & (test["fold"] == "test"), "score"] += 3
+    found = values(audit({"dev": dev, "test": test}, np.random.default_rng(1)))
+    assert found["auc:test"] > 0.9
+    assert found["auc"] < found["auc:test"]
 
 
 def table(similarity):
@@ -139,3 +178,19 @@ def test_a_defense_pays_for_the_trainings_it_rests_on_and_for_all_its_shards():
     assert made["sampling_seconds"].to_dict() == {"none": 20.0, "cpsample": 30.0}
     assert made["sampling_ratio"].to_dict() == {"none": 1.0, "cpsample": 1.5}
     assert made["peak_memory_mb"].to_dict() == {"none": 100.0, "cpsample": 300.0}
+
+
+def test_every_training_of_the_board_is_listed_with_its_steps_and_epochs():
+    def job(network, seed, epochs):
+        return {"network": network, "seed": seed, "steps": 8, "epochs": epochs, "seconds": 1.5}
+
+    about = {"trainer": "standard", "data": "members", "init": "", "teachers": ""}
+    perf = [job("half-a", "0", 20.0), job("base", "0", 10.0), job("base", "1", 10.0)]
+    perf += [job("unused", "0", 1.0), {"defense": "none", "seed": "0", "seconds": 3.0}]
+    table = trainings(perf, {"base": about, "half-a": {**about, "data": "half-a"}})
+    assert table[["network", "seed", "epochs"]].to_numpy().tolist() == [
+        ["base", 0, 10.0],
+        ["base", 1, 10.0],
+        ["half-a", 0, 20.0],
+    ]
+    assert table["data"].tolist() == ["members", "members", "half-a"]

@@ -74,12 +74,12 @@ def _teachers(network: Network, board: Resolved) -> Iterator[str]:
     for pool, teacher in network.teachers.items():
         for problem in _expect(board.networks, teacher, trains(network)):
             yield f".{pool}: {problem}"
-    wholes = [{network.data}, *([set(HALVES)] if network.data == "members" else [])]
-    if uses and set(network.teachers) not in wholes:
-        expected = " or ".join(" and ".join(sorted(whole)) for whole in wholes)
+    given = tuple(sorted(network.teachers))
+    wholes = [(network.data,), *([HALVES] if network.data == "members" else [])]
+    if uses and given not in wholes:
         yield (
-            f": expected a teacher on {expected} (the pools that make up `data: {network.data}`), "
-            f"got {' and '.join(sorted(network.teachers))}"
+            f": expected a teacher on {' or '.join(' and '.join(whole) for whole in wholes)} (the "
+            f"pools that make up `data: {network.data}`), got {' and '.join(given)}"
         )
 
 

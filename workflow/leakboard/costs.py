@@ -53,11 +53,10 @@ def trainings(
     """
     jobs = {(job["network"], job["seed"]): job for job in perf if "network" in job}
     rows = [
-        {"network": name, "seed": int(seed), **about}
-        | {key: jobs[name, seed].get(key) for key in TRAINED}
+        {"network": name, "seed": int(seed), **about} | {key: job.get(key) for key in TRAINED}
         for name, about in networks.items()
-        for job_name, seed in jobs
-        if job_name == name
+        for (network, seed), job in jobs.items()
+        if network == name
     ]
     about = ["trainer", "data", "init", "teachers"]
     return pd.DataFrame(rows, columns=["network", "seed", *about, *TRAINED])

@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler, UNet2DModel
 from torch import Tensor
 
 from leakboard.images import to_float, to_pixels
 from leakboard.randomness import PerImage
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DModel
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,8 @@ def transfer(predictor: Predictor, x: Tensor, s: int, t: int, *, step: int = 0) 
 
 def scheduler(schedule: Schedule, sampler: str, steps: int, clip_sample: bool) -> Any:
     """A diffusers scheduler for `sampler` ("ddim", eta 0, or "ddpm") on this noise schedule."""
+    from diffusers import DDIMScheduler, DDPMScheduler
+
     abar = schedule.abar.double()
     betas = 1 - abar / torch.cat([torch.ones(1, dtype=torch.float64), abar[:-1]])
     kind = {"ddim": DDIMScheduler, "ddpm": DDPMScheduler}[sampler]

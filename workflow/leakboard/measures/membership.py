@@ -10,7 +10,6 @@ from functools import partial
 
 import numpy as np
 from scipy.stats import rankdata
-from sklearn.metrics import roc_curve
 
 from leakboard.measures.measure import Array, Measure, binomial, rate
 
@@ -25,6 +24,8 @@ def roc(scores: Array, members: Array) -> tuple[Array, Array, Array]:
 
     scores: (n,), members: (n,) bool. thresholds fall, the first is infinity.
     """
+    from sklearn.metrics import roc_curve
+
     scores, members = _checked(scores, members)
     return roc_curve(members, scores, drop_intermediate=False)
 

@@ -19,7 +19,8 @@ Array = NDArray[np.floating]
 Images = NDArray[np.uint8]  # (n, height, width, 1 or 3 channels)
 
 INK, FAINT = "#22252a", "#9aa0a8"
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito
+# Okabe and Ito, and gray for their black
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6b6b6b")
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
 WIDTH = 8.0  # inches; at 800 px a point is 1.4 px
 STYLE: dict[Any, Any] = {
@@ -196,7 +197,7 @@ def _figure(height: float) -> tuple[Figure, Axes]:
 
 
 def _looks() -> Iterable[tuple[str, object]]:
-    """Color and dash of each curve; pairs repeat after 24 curves."""
+    """Color and dash of each curve; pairs repeat after 28 curves."""
     return cycle((color, dash) for dash in DASHES for color in COLORS)
 
 
