@@ -378,3 +378,15 @@ def test_what_others_wait_for_is_trained_first(plan: Callable[..., Plan]) -> Non
     for name in made.board.networks:
         assert all(urgency[earlier] > urgency[name] for earlier in made.init_of(name))
     assert max(urgency.values()) > min(urgency.values())
+
+
+def test_the_teachers_of_a_student_train_side_by_side_before_anything_else_that_can_start(
+    plan: Callable[..., Plan],
+) -> None:
+    made = plan({"networks/kd": {**NETWORKS["distilled"], "teachers": {"members": "base"}}})
+    ready = {n for n in made.board.networks if made.init_of(n) == ["pretrained"]}
+    assert {"half-a", "half-b"} < ready
+    first = sorted(ready, key=made.urgency)[-2:]
+    assert set(first) == {"half-a", "half-b"}
+    for one, other in (("half-a", "half-b"), ("half-b", "half-a")):
+        assert one not in made.closure([other])  # neither waits for the other

@@ -1,5 +1,6 @@
 """Real runs, killed and failing: nobody goes on, no lock stays, and the display says why."""
 
+import ast
 import contextlib
 import os
 import pty
@@ -14,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from leakboard.run import main
+from leakboard.run import KEEP_MEMORY, main
 
 WORKFLOW = Path(__file__).parents[2] / "workflow"
 ENV = {name: value for name, value in os.environ.items() if "LEAKBOARD" not in name}
@@ -64,6 +65,16 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "bad.py").write_text(STEP.format(body=bad))
     (tmp_path / "broken.py").write_text("import no_such_module")
     return tmp_path
+
+
+def test_jobs_keep_freed_memory_unless_the_user_says_otherwise() -> None:
+    code = "import os; from leakboard.run import guard; guard(); print(dict(os.environ))"
+    for given in ({}, {"MALLOC_TRIM_THRESHOLD_": "131072"}):
+        env = {name: value for name, value in ENV.items() if not name.startswith("MALLOC")}
+        run = [sys.executable, "-c", code]
+        done = subprocess.run(run, env=env | given, capture_output=True, text=True, check=True)
+        seen = ast.literal_eval(done.stdout)
+        assert {name: seen[name] for name in KEEP_MEMORY} == KEEP_MEMORY | given
 
 
 @contextlib.contextmanager

@@ -48,13 +48,13 @@ class Names:
         return done
 
     def urgency(self, network: str) -> int:
-        """How early a training should start: those that others wait for, then denoisers, first."""
-        after = [
-            name
-            for name in self.board.networks
-            if network in (*self.init_of(name), *self.teachers_of(name))
-        ]
-        waiting = max((self.urgency(name) for name in after), default=0)
+        """How early a training should start: first what others wait for, most of all in company.
+
+        Teachers of one student thus run side by side, before a teacher that teaches alone.
+        """
+        needs = {n: [*self.init_of(n), *self.teachers_of(n)] for n in self.board.networks}
+        after = [name for name, needed in needs.items() if network in needed]
+        waiting = max((self.urgency(name) + len(needs[name]) for name in after), default=0)
         return waiting + 1 + (trains(self.board.networks[network]) == "denoiser")
 
     def encoder_of(self, extractor: str) -> list[str]:

@@ -1,11 +1,10 @@
-"""What CPSample adds to sampling on the digits track: the ratio to none, pair by pair in one run.
+"""What each defense adds to sampling on the digits track: the ratio to none, all in one run.
 
-python benchmarks/cpsample.py        # from the root, after `make leaderboard`
+OMP_NUM_THREADS=1 python benchmarks/sampling.py        # from the root, after `make leaderboard`
 """
 
 import json
 import statistics
-import sys
 
 import torch
 import yaml
@@ -20,7 +19,7 @@ with open("config/config.yaml", encoding="utf-8") as file:
     shared = yaml.safe_load(file)
 plan = Plan(resolve.read(shared, "config/config.yaml", [sampling.Path()])["digits"])
 predictors = {}
-for defense in ("none", "cpsample"):
+for defense in plan.board.defenses:
     weights = [
         f"results/digits/networks/{name}/seed0/diffusion_pytorch_model.safetensors"
         for name in plan.networks_of(defense)
@@ -31,13 +30,14 @@ for defense in ("none", "cpsample"):
         *sampling.guarded(spec, weights, f"{folder}/images.npz", f"{folder}/split.csv"),
         spec,
     )
-ratios = []
+rounds = []
 for _ in range(ROUNDS + 1):
     took = {
         name: sampling.draw(predictor, shape, spec, 0, PICTURES)[1]
         for name, (predictor, shape, spec) in predictors.items()
     }
-    ratios.append(took["cpsample"] / took["none"])
-    print(f"none {took['none']:.2f} s   cpsample {took['cpsample']:.2f} s", file=sys.stderr)
-ratios = ratios[1:]  # the first round warms up
-print(f"cpsample / none: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+    rounds.append({name: seconds / took["none"] for name, seconds in took.items()})
+for name in predictors:
+    ratios = [each[name] for each in rounds[1:]]  # the first round warms up
+    shown = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+    print(f"{name:10} / none: {shown}")
