@@ -121,6 +121,10 @@ BAD = {  # what is wrong: the edit, then what the only line of the message must 
         {f"{SHARED}: attacks/reconstruction/sees": ["weights", "images"]},
         [SHARED, "attacks.reconstruction.sees", "images, not weights"],
     ),
+    "more rounds than steps": (
+        {f"{TRACK}: attacks/adaptive": {"params": {"steps": 2, "rounds": 3}}},
+        [TRACK, "attacks.adaptive.params.rounds", "at most params.steps (2)", "got 3"],
+    ),
     "a track that extends nobody": (
         {f"{TRACK}: extends": "digts"},
         [TRACK, "extends", "'digts' not found", "did you mean 'digits'?"],

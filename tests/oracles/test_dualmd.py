@@ -319,11 +319,6 @@ def test_each_round_of_the_adaptive_attack_begins_a_level_lower_with_the_first_m
     assert all(log[i][2] == levels[-1] for i in [*(s - 1 for s in starts[1:]), -1])
 
 
-def test_more_rounds_than_steps_are_refused():
-    with pytest.raises(ValueError, match=r"rounds: 3 .* steps is 2"):
-        Attack(steps=2, rounds=3)
-
-
 def test_the_mean_of_many_draws_of_a_gaussian_shrinks_the_query_as_computed():
     # x0hat = sqrt(abar) x_t and E x_t = sqrt(abar) x: the mean picture is abar x.
     x = 0.4 * (2 * torch.rand(6, *SHAPE, generator=generator("x")) - 1)

@@ -89,7 +89,7 @@ def params(group: str, method: str, values: Mapping[str, Any]) -> dict[str, Any]
     """
     model, fields = _model(group, method)
     try:
-        return model(**values).model_dump()
+        complete = model(**values).model_dump()
     except ValidationError as error:
         lines: dict[str, str] = {}
         for problem in error.errors():
@@ -103,6 +103,13 @@ def params(group: str, method: str, values: Mapping[str, Any]) -> dict[str, Any]
             else:
                 lines[key] = f"{problem['msg']}, got {problem.get('input')!r}"
         raise UserError("\n".join(f"params.{key}: {said}" for key, said in lines.items())) from None
+    for small, large in (constant(group, method, "at_most") or {}).items():
+        if complete[small] > complete[large]:
+            raise UserError(
+                f"params.{small}: expected at most params.{large} ({complete[large]}), got "
+                f"{complete[small]}"
+            )
+    return complete
 
 
 def constant(group: str, method: str, name: str) -> Any:

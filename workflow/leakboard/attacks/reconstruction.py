@@ -28,16 +28,11 @@ class Attack:
     """
 
     sees: ClassVar[tuple[str, ...]] = ("images",)
+    at_most: ClassVar[dict[str, str]] = {"rounds": "steps"}  # each round begins a level lower
     t: Annotated[int, Ge(1)] | tuple[int, ...] = 200  # depths: levels to which the image is noised
     steps: Annotated[int, Ge(1)] = 2  # of the service, from t down to a clean picture
     draws: Annotated[int, Ge(1)] = 10  # pictures that are averaged
-    rounds: Annotated[int, Ge(1)] = 1  # at most `steps`
-
-    def __post_init__(self) -> None:
-        if self.rounds > self.steps:
-            raise ValueError(
-                f"rounds: {self.rounds} rounds need as many steps, but steps is {self.steps}"
-            )
+    rounds: Annotated[int, Ge(1)] = 1
 
     @torch.no_grad()
     def score(self, target: Service, images: Tensor, rng: PerImage) -> Tensor:
