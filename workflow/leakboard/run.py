@@ -15,7 +15,7 @@ from .job import end_with, identity
 
 DRY = ("--dry-run", "--dryrun", "-n")
 # glibc hands large blocks back to the system at once and gets them anew, page by page, at every
-# layer of a network: a third of the time of drawing. The largest threshold it takes is 32 MiB.
+# layer of a network: a sixth of the time of drawing. The largest threshold it takes is 32 MiB.
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 * 2**20), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
 
 
