@@ -31,6 +31,7 @@ STEP_LINES = 45  # a step reads files, calls the library, writes files
 RANKS = [  # each may import those of its own row and of the rows above
     {"errors", "files", "images", "data", "randomness", "digests"},
     {"diffusion", "networks", "encoder", "classifier"},
+    {"lessons"},
     {"training", "features", "neighbors"},
     {"defenses", "attacks", "trainers"},
 ]

@@ -27,10 +27,10 @@ from leakboard.checks import accesses, trains
 from leakboard.config import Resolved
 from leakboard.diffusion import Parts, Schedule, Service
 from leakboard.errors import UserError
+from leakboard.lessons import Batch
 from leakboard.measures.membership import auc
 from leakboard.measures.similarity import from_distance
 from leakboard.randomness import PerImage, generator
-from leakboard.training import Batch
 
 ROOT = Path(__file__).parents[2]
 SCHEDULE = Schedule.linear()

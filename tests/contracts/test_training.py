@@ -11,8 +11,9 @@ from leakboard.data.digits import Dataset
 from leakboard.diffusion import Schedule
 from leakboard.errors import UserError
 from leakboard.images import to_float
+from leakboard.lessons import Lesson, rows_of
 from leakboard.trainers.standard import Trainer
-from leakboard.training import Lesson, Training, learning_rate, rows_of
+from leakboard.training import Training, learning_rate
 
 PIXELS, LABELS = (part[:40] for part in Dataset().load())
 DATA = Lesson("members", to_float(PIXELS), torch.from_numpy(LABELS), torch.arange(40))

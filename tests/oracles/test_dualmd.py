@@ -15,9 +15,9 @@ from leakboard.defenses import alternate, average
 from leakboard.diffusion import Parts, Schedule, Service, sample
 from leakboard.digests import digest
 from leakboard.images import to_float
+from leakboard.lessons import Batch
 from leakboard.randomness import PerImage, generator
 from leakboard.trainers import distill, standard
-from leakboard.training import Batch
 
 SCHEDULE = Schedule.linear()
 NOISE = {"steps": 1000, "beta_start": 1e-4, "beta_end": 0.02}

@@ -8,8 +8,9 @@ from leakboard.copies import altered
 from leakboard.data.digits import Dataset
 from leakboard.diffusion import Schedule
 from leakboard.images import to_float
+from leakboard.lessons import Lesson
 from leakboard.trainers import copy_detection, labels
-from leakboard.training import Lesson, Training
+from leakboard.training import Training
 
 PIXELS, LABELS = Dataset().load()
 IMAGES = to_float(PIXELS)
@@ -80,7 +81,7 @@ def test_a_mixed_view_must_match_its_two_sources_and_the_entropy_term_spreads():
         def forward(self, x):
             return self.answers.pop(0)
 
-    from leakboard.training import Batch
+    from leakboard.lessons import Batch
 
     b = 6
     batch = Batch(IMAGES[:b], torch.zeros(b).long(), torch.arange(b), Schedule.linear())

@@ -12,7 +12,6 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,25 +26,12 @@ from leakboard.diffusion import Schedule
 from leakboard.errors import UserError
 from leakboard.files import write_bytes
 from leakboard.images import to_float
+from leakboard.lessons import Batch, Lesson, rows_of
 from leakboard.networks import read_weights
 from leakboard.randomness import Name, derive, generator
 
 CHECKPOINT_SECONDS = 15  # a killed training loses at most this, and one step
 CURVE_STEPS = 10  # one row of the loss curve for so many steps
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What one step sees: images (b, c, h, w) in [-1, 1], labels (b,), numbers (b,).
-
-    `teacher` is the frozen network that teaches on these images, None where there is none.
-    """
-
-    images: Tensor
-    labels: Tensor
-    index: Tensor
-    schedule: Schedule
-    teacher: Any = None
 
 
 class Trainer(Protocol):
@@ -60,28 +46,6 @@ class Trainer(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Lesson:
-    """A pool of images, and who teaches on it: every batch comes from one lesson, in turn.
-
-    images (n, c, h, w) in [-1, 1], labels (n,), index (n,); `teacher` is a network or None.
-    """
-
-    pool: str
-    images: Tensor
-    labels: Tensor
-    index: Tensor
-    teacher: Any = None
-
-    def batch(self, rows: Tensor, flip: Tensor | None, schedule: Schedule, device: Any) -> Batch:
-        """These rows, mirrored where `flip` (b,) says so."""
-        images = self.images[rows]
-        if flip is not None:
-            images = torch.where(flip[:, None, None, None], images.flip(-1), images)
-        labels, index = self.labels[rows].to(device), self.index[rows].to(device)
-        return Batch(images.to(device), labels, index, schedule, self.teacher)
-
-
 def learning_rate(step: int, settings: Mapping[str, Any]) -> float:
     """The rate of a step (counted from 0): linear warm-up, then constant or half a cosine to 0."""
     warmup, steps = settings["warmup"], settings["steps"]
@@ -91,20 +55,6 @@ def learning_rate(step: int, settings: Mapping[str, Any]) -> float:
     if settings["lr_decay"] == "constant":
         return rate
     return rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
-
-
-def rows_of(step: int, size: int, batch_size: int, names: tuple[Name, ...]) -> Tensor:
-    """Which of `size` images batch number `step` holds, (batch_size,) long.
-
-    All epochs' permutations, one after another, are cut into batches.
-    """
-    start = step * batch_size
-    rows = torch.arange(start, start + batch_size)
-    epochs = {
-        int(epoch): torch.randperm(size, generator=generator(*names, "epoch", int(epoch)))
-        for epoch in (rows // size).unique()
-    }
-    return torch.stack([epochs[int(row) // size][int(row) % size] for row in rows])
 
 
 class Training:

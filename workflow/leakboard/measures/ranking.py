@@ -14,7 +14,6 @@ ACCESS = ("weights", "predictor", "images")
 COSTS = ("training_seconds", "sampling_seconds", "sampling_ratio", "peak_memory_mb")
 TEXTS = ["track", "defense", "sampler", "attack", "sees", "metric", "status", "note"]
 NUMBERS = ["value", "ci_low", "ci_high", "n"]
-CELL = ["track", "defense", "attack", "sees", "metric"]
 TPR = "tpr@1%fpr"
 ATTACKED = ("auc", "auc_low", "auc_high", "attack", "note", "tpr")
 COLUMNS = [

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from leakboard.copies import altered
-from leakboard.training import Batch
+from leakboard.lessons import Batch
 
 
 @dataclass(frozen=True)

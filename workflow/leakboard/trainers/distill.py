@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from leakboard.training import Batch
+from leakboard.lessons import Batch
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,7 @@ class Trainer:
 
     def loss(self, net: Any, batch: Batch, rng: torch.Generator) -> Tensor:
         """The mean squared distance from the teacher's prediction over a batch, ()."""
-        x0 = batch.images
-        t = torch.randint(len(batch.schedule.abar), (len(x0),), generator=rng).to(x0.device)
-        eps = torch.randn(x0.shape, generator=rng).to(x0.device)
-        x = batch.schedule.noised(x0, eps, t)
+        x, t, _ = batch.noised(rng)
         with torch.no_grad():
             target = batch.teacher(x, t).sample
         return functional.mse_loss(net(x, t).sample, target)

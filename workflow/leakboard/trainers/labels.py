@@ -8,7 +8,7 @@ from annotated_types import Ge
 from torch import Tensor
 from torch.nn import functional
 
-from leakboard.training import Batch
+from leakboard.lessons import Batch
 
 
 @dataclass(frozen=True)

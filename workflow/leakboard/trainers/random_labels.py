@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from leakboard.lessons import Batch
 from leakboard.randomness import generator
-from leakboard.training import Batch
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,6 @@ class Trainer:
 
     def loss(self, net: Any, batch: Batch, rng: torch.Generator) -> Tensor:
         """The mean cross entropy over a batch of noised images, ()."""
-        x0 = batch.images
-        t = torch.randint(len(batch.schedule.abar), (len(x0),), generator=rng).to(x0.device)
-        eps = torch.randn(x0.shape, generator=rng).to(x0.device)
-        logit = net(batch.schedule.noised(x0, eps, t), t)[:, 0]
+        x, t, _ = batch.noised(rng)
+        logit = net(x, t)[:, 0]
         return functional.binary_cross_entropy_with_logits(logit, self.labels(batch.index))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from leakboard.training import Batch
+from leakboard.lessons import Batch
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,5 @@ class Trainer:
 
     def loss(self, net: Any, batch: Batch, rng: torch.Generator) -> Tensor:
         """The mean squared error of the predicted noise over a batch, ()."""
-        x0 = batch.images
-        t = torch.randint(len(batch.schedule.abar), (len(x0),), generator=rng).to(x0.device)
-        eps = torch.randn(x0.shape, generator=rng).to(x0.device)
-        return functional.mse_loss(net(batch.schedule.noised(x0, eps, t), t).sample, eps)
+        x, t, eps = batch.noised(rng)
+        return functional.mse_loss(net(x, t).sample, eps)
