@@ -10,7 +10,8 @@ with job(snakemake.log[0]):
     target = sampling.target(spec, files.networks, files.images, files.split)
     table = subset.audited(subset.read_split(files.split))
     index = table["index"].to_numpy()
-    images = artefacts.read_npz(files.images, spec["subset"])["images"][index]
+    data = artefacts.read_npz(files.images, spec["subset"])
+    images, labels = data["images"][index], data["labels"][index]
     attack = plugins.load("attacks", spec["method"], spec["params"])
-    table["score"] = sampling.score(attack, target, images, index, spec)
+    table["score"] = sampling.score(attack, target, images, labels, index, spec)
     artefacts.write_table(snakemake.output.scores, spec, table)

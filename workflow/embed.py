@@ -10,6 +10,12 @@ from leakboard.job import job
 with job(snakemake.log[0]):
     spec = json.loads(snakemake.params.spec)
     shards = [artefacts.read_npz(file, spec["samples"]) for file in snakemake.input.samples]
-    extract = features.opened(spec["extractor"], snakemake.input.network)
-    found = extract(np.concatenate([shard["images"] for shard in shards]))
-    artefacts.write_npz(snakemake.output.features, spec, features=found)
+    pixels, asked = (np.concatenate([s[key] for s in shards]) for key in ("images", "asked"))
+    extract = features.Extract(spec["extractor"], snakemake.input.network)
+    artefacts.write_npz(
+        snakemake.output.features,
+        spec,
+        features=extract(pixels),
+        asked=asked,
+        **extract.classes(pixels),
+    )

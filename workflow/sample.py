@@ -7,10 +7,9 @@ from leakboard.job import job
 
 with job(snakemake.log[0], snakemake.output.perf, dict(snakemake.wildcards)) as this:
     spec = json.loads(snakemake.params.spec)
-    predictor, shape = sampling.guarded(
+    target = sampling.guarded(
         spec["samples"], snakemake.input.networks, snakemake.input.images, snakemake.input.split
     )
-    pixels, this.more["drawing_seconds"] = sampling.draw(
-        predictor, shape, spec["samples"], spec["start"], spec["stop"]
-    )
-    artefacts.write_npz(snakemake.output.samples, spec["samples"], images=pixels)
+    drawn = sampling.draw(target, spec["samples"], spec["start"], spec["stop"])
+    this.more["drawing_seconds"] = drawn.pop("seconds")
+    artefacts.write_npz(snakemake.output.samples, spec["samples"], **drawn)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from leakboard import plugins
-from leakboard.config import Network, Resolved
+from leakboard.config import Defense, Network, Resolved
 
 KINDS = ("denoiser", "classifier", "encoder")
 HALVES = ("half-a", "half-b")
@@ -19,6 +19,11 @@ TO_HALVE = 4  # members: an image to tune on and one to test on in each half
 def trains(network: Network) -> str:
     """What a network is: "denoiser", "classifier" (of noised images) or "encoder"."""
     return str(plugins.constant("trainers", network.trainer, "trains"))
+
+
+def conditional(network: Network) -> bool:
+    """Whether a network is a denoiser that knows classes."""
+    return bool(plugins.constant("trainers", network.trainer, "conditional"))
 
 
 def accesses(attack: str) -> tuple[str, ...]:
@@ -55,7 +60,10 @@ def _networks(board: Resolved) -> Iterator[str]:
             yield f"networks.{name}.trainer: its class must say what it `trains`: {KINDS}"
         yield from (f"networks.{name}.teachers{problem}" for problem in _teachers(network, board))
         if network.init in networks:
-            for problem in _expect(networks, str(network.init), kind):
+            problems = list(_expect(networks, str(network.init), kind))
+            if not problems and conditional(networks[str(network.init)]) != conditional(network):
+                problems = [f"of '{network.init}' and '{name}', only one knows classes"]
+            for problem in problems:
                 yield f"networks.{name}.init: {problem}"
         elif network.init and not Path(network.init).is_dir():
             yield (
@@ -72,7 +80,10 @@ def _teachers(network: Network, board: Resolved) -> Iterator[str]:
         yield f": trainer '{network.trainer}' {wanted}"
         return
     for pool, teacher in network.teachers.items():
-        for problem in _expect(board.networks, teacher, trains(network)):
+        problems = list(_expect(board.networks, teacher, trains(network)))
+        if not problems and conditional(board.networks[teacher]):
+            problems = [f"'{teacher}' knows classes, which its student does not"]
+        for problem in problems:
             yield f".{pool}: {problem}"
     given = tuple(sorted(network.teachers))
     wholes = [(network.data,), *([HALVES] if network.data == "members" else [])]
@@ -127,10 +138,33 @@ def _defenses(board: Resolved) -> Iterator[str]:
                 yield f"defenses.{name}.classifier: {problem}"
         if uses != bool(defense.classifier):
             yield f"defenses.{name}.classifier: {_wanted(defense.method, uses, 'classifier')}"
+        yield from (f"defenses.{name}{problem}" for problem in _looks(defense, board))
     if "none" not in board.defenses:
         yield "defenses: 'none' is missing; every board needs it to compare"
     elif board.defenses["none"].method != "none":
         yield "defenses.none.method: expected 'none', the undefended model that all are compared to"
+
+
+def _looks(defense: Defense, board: Resolved) -> Iterator[str]:
+    """What is wrong with how a defense looks for members."""
+    uses = bool(plugins.constant("defenses", defense.method, "uses_extractor"))
+    judge = board.track.evaluation.copies
+    if defense.extractor and defense.extractor not in board.extractors:
+        yield f".extractor: {_unknown(defense.extractor, board.extractors, 'extractor')}"
+    if uses != bool(defense.extractor):
+        yield f".extractor: {_wanted(defense.method, uses, 'extractor')}"
+    elif defense.extractor == judge:
+        yield (
+            f".extractor: '{judge}' is also evaluation.copies, and who decides what passes may not "
+            f"be the judge of it; choose another extractor for one of them"
+        )
+    classes = {n: conditional(board.networks[n]) for n in defense.denoisers if n in board.networks}
+    if len(set(classes.values())) > 1:
+        some = " and ".join(name for name, knows in classes.items() if knows)
+        yield f".denoisers: {some} knows classes and the others do not; let all of them or none"
+    wanted, there = defense.params.get("neighbors", 0), board.track.subset.members
+    if wanted > there:
+        yield f".params.neighbors: {wanted} among {there} members; set it to at most {there}"
 
 
 def _wanted(method: str, uses: bool, what: str) -> str:

@@ -107,6 +107,9 @@ class Sampling(Strict):
     shards: int = Field(1, ge=1, description="jobs that share the drawing")
     batch_size: int = Field(250, ge=1, description="pictures at once; shards are cut between them")
     clip_sample: bool = Field(False, description="clip the predicted clean image to [-1, 1]")
+    guidance: float = Field(
+        1.0, ge=0, description="classifier-free guidance of networks that know classes; 1 is none"
+    )
 
 
 class Evaluation(Strict):
@@ -164,6 +167,9 @@ class Defense(Entry):
     denoisers: list[Name] = Field(min_length=1, description="networks that predict the noise")
     method: str = Field("none", description="file in workflow/leakboard/defenses, or a plug-in")
     classifier: Name | None = Field(None, description="the network that guides, if any")
+    extractor: Name | None = Field(
+        None, description="the space in which it looks for the nearest member, if it does"
+    )
     params: dict[str, Any] = Field({}, description="the method's own params")
     sweep: dict[str, list[Any]] = Field({}, description="param: values, one entry for each")
 

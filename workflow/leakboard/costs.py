@@ -25,9 +25,8 @@ def costs(
     drawn = jobs[jobs["defense"].notna()]
     rows = []
     for (defense, seed), shards in drawn.groupby(["defense", "seed"], sort=False):
-        needed = trained[
-            trained["network"].isin(trainings[str(defense)]) & (trained["seed"] == seed)
-        ]
+        needed = trained[trained["network"].isin(trainings[str(defense)])]
+        needed = needed[(needed["seed"] == seed) | ~needed["network"].duplicated(keep=False)]
         memory = pd.concat([needed["peak_memory_mb"], shards["peak_memory_mb"]])
         rows.append(
             {

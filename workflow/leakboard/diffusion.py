@@ -19,6 +19,8 @@ from leakboard.randomness import PerImage
 if TYPE_CHECKING:
     from diffusers import UNet2DModel
 
+    from leakboard.features import Space
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -63,13 +65,38 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True)
 class Denoiser:
-    """A predictor that asks a network (a diffusers UNet2DModel in evaluation mode)."""
+    """A predictor that asks a network (a diffusers UNet2DModel in evaluation mode).
+
+    `classes` (b,) long are those of the one batch that it will be asked about; a class-conditional
+    network without them, or with a class that it was never taught, predicts without a class.
+    `guidance` is w of classifier-free guidance: eps = eps_u + w (eps_c - eps_u); at 1, the default,
+    eps_u is never evaluated (Ho & Salimans 2022, with w = 1 + their w).
+    """
 
     net: UNet2DModel
     schedule: Schedule
+    classes: Tensor | None = None
+    guidance: float = 1.0
+
+    @property
+    def taught(self) -> int:
+        """How many classes the network was taught; 0 for one that knows no classes."""
+        embedded = self.net.config.num_class_embeds
+        return embedded - 1 if embedded else 0  # the last one means "no class"
 
     def __call__(self, x: Tensor, t: Tensor, *, step: int = 0) -> Tensor:
-        return self.net(x, t).sample
+        if not self.taught or self.classes is None or self.guidance == 1:
+            return self.given(x, t, self.classes)
+        free = self.given(x, t, None)
+        return free + self.guidance * (self.given(x, t, self.classes) - free)
+
+    def given(self, x: Tensor, t: Tensor, classes: Tensor | None) -> Tensor:
+        """The noise in x if its images are of these classes (b,); None asks without a class."""
+        if not self.taught:
+            return self.net(x, t).sample
+        none = torch.full((len(x),), self.taught, device=x.device)
+        classes = none if classes is None else torch.where(classes < self.taught, classes, none)
+        return self.net(x, t, class_labels=classes).sample
 
 
 @dataclass(frozen=True)
@@ -90,17 +117,62 @@ class Parts:
     denoisers: Sequence[Predictor]
     classifier: Callable[[Tensor, Tensor], Tensor] | None = None  # (x_t, t) -> logits (b, outputs)
     members: Tensor | None = field(default=None, repr=False)  # (m, c, h, w): the clean members
+    space: Space | None = None  # an extractor's, with the members in it
+
+
+@dataclass(frozen=True)
+class Screen:
+    """Holds back finished pictures that are too near a member, and asks for others instead.
+
+    `similarity` (n, c, h, w) -> (n,), higher = nearer; a picture passes at most at `tau`. After
+    `tries` draws without one that passes, the least similar of them is handed out.
+    """
+
+    similarity: Callable[[Tensor], Tensor]
+    tau: float
+    tries: int
+
+    def redrawn(self, draw: Callable[[Tensor, int], Tensor], n: int) -> Screened:
+        """n pictures; `draw(rows, k)` makes those of some rows (r,) long for the k-th time."""
+        rows, best = torch.arange(n), torch.full((n,), torch.inf, dtype=torch.float64)
+        pictures, tries = torch.empty(0), torch.zeros(n, dtype=torch.long)
+        for k in range(self.tries):
+            drawn = draw(rows, k)
+            near = self.similarity(drawn).double().cpu()
+            if not k:
+                pictures = drawn.clone()
+            better = near < best[rows]
+            pictures[rows[better].to(drawn.device)] = drawn[better.to(drawn.device)]
+            best[rows[better]] = near[better]
+            tries[rows] += 1
+            rows = rows[near > self.tau]
+            if not len(rows):
+                break
+        return Screened(pictures, tries, best <= self.tau)
+
+
+@dataclass(frozen=True)
+class Screened:
+    """What came of screening: pictures (n, c, h, w), draws for each (n,), and who passed (n,)."""
+
+    pictures: Tensor
+    tries: Tensor
+    passed: Tensor
 
 
 @dataclass(frozen=True)
 class Service:
     """An image-to-image service around a predictor: all that an attacker who sees images may call.
 
-    It answers with finished pictures (8 bits a channel), and each call begins at step 0.
+    It answers with finished pictures (8 bits a channel), and each call begins at step 0. `part`
+    makes the predictor of some rows (r,) long of the batch, where a predictor is bound to its
+    batch; a `screen` has pictures that are too near a member drawn again.
     """
 
     predictor: Predictor
     clip_sample: bool = False  # as the track's sampler does
+    screen: Screen | None = None
+    part: Callable[[Tensor], Predictor] | None = None
 
     @torch.no_grad()
     def vary(self, images: Tensor, levels: Sequence[int], rng: PerImage) -> Tensor:
@@ -109,12 +181,25 @@ class Service:
         The images are noised to the first of the falling `levels`, then denoised by one DDIM step
         per level (eta 0); the noise comes from each image's own generator.
         """
-        schedule = self.predictor.schedule
+        if self.screen is None:
+            return self._varied(self.predictor, images, levels, rng)
+
+        def draw(rows: Tensor, _: int) -> Tensor:
+            predictor = self.part(rows) if self.part else self.predictor
+            some = rng.pick(rows.tolist())
+            return self._varied(predictor, images[rows.to(images.device)], levels, some)
+
+        return self.screen.redrawn(draw, len(images)).pictures
+
+    def _varied(
+        self, predictor: Predictor, images: Tensor, levels: Sequence[int], rng: PerImage
+    ) -> Tensor:
+        schedule = predictor.schedule
         noise = rng.normal(images.shape[1:]).to(images)
         x = schedule.noised(images, noise, torch.tensor(levels[0]))
         for step, (s, t) in enumerate(pairwise([*levels, None])):
             level = torch.tensor(s)
-            eps = self.predictor(x, level, step=step)
+            eps = predictor(x, level, step=step)
             clean = schedule.clean(x, eps, level)
             clean = clean.clamp(-1, 1) if self.clip_sample else clean
             x = clean if t is None else schedule.noised(clean, eps, torch.tensor(t))

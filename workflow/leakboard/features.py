@@ -1,44 +1,122 @@
-"""Features: images through an extractor."""
+"""Features: images through an extractor, and the members as points in its space."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from leakboard import networks, plugins
 from leakboard.copies import altered
 from leakboard.images import to_float
+from leakboard.neighbors import Index, Neighbors
 from leakboard.randomness import generator
 
 BATCH = 256
 
 
-def opened(spec: Mapping[str, Any], weights: Sequence[str]) -> Callable[..., NDArray[np.float32]]:
-    """A function from images (n, h, w, c) uint8 to features (n, d) float32.
+class Extract:
+    """An extractor with its network, if it has one, ready for images.
 
-    `spec` is the extractor's; `weights` the file of its network, if it has one. With `alter=True`
-    the function looks at altered copies of the images instead, the same at every call.
+    `spec` is the extractor's; `weights` the file of its network, none or one.
     """
-    extractor = plugins.load("extractors", spec["method"], spec["params"])
-    device = networks.device()
-    net = None
-    if weights:
-        net = networks.load(Path(weights[0]).parent, spec["network"]).to(device)
 
-    @torch.no_grad()
-    def extract(pixels: NDArray[np.uint8], alter: bool = False) -> NDArray[np.float32]:
+    def __init__(self, spec: Mapping[str, Any], weights: Sequence[str]) -> None:
+        self.method = plugins.load("extractors", spec["method"], spec["params"])
+        self.measure, self.device, self.net = self.method.measure, networks.device(), None
+        if weights:
+            self.net = networks.load(Path(weights[0]).parent, spec["network"]).to(self.device)
+
+    def features(self, images: Tensor) -> Tensor:
+        """(n, c, h, w) in [-1, 1] -> (n, d), differentiable."""
+        return self.method.features(images, self.net)
+
+    def __call__(self, pixels: NDArray[np.uint8], alter: bool = False) -> NDArray[np.float32]:
+        """Images (n, h, w, c) uint8 -> features (n, d) float32.
+
+        With `alter=True` of altered copies of the images instead, the same at every call.
+        """
         images = to_float(pixels)
         if alter:
             images = altered(images, generator("altered copies"))
-        parts = [
-            extractor.features(images[i : i + BATCH].to(device), net).cpu()
-            for i in range(0, len(images), BATCH)
-        ]
-        return torch.cat(parts).float().numpy()
+        return self._batched(images, self.features).float().numpy()
 
-    return extract
+    def classes(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[np.int64]]:
+        """`classes` (n,) that images (n, h, w, c) uint8 are taken for; {} if it tells none."""
+        if not hasattr(self.method, "classes"):
+            return {}
+        found = self._batched(to_float(pixels), lambda some: self.method.classes(some, self.net))
+        return {"classes": found.numpy()}
+
+    @torch.no_grad()
+    def _batched(self, images: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+        parts = (images[i : i + BATCH].to(self.device) for i in range(0, len(images), BATCH))
+        return torch.cat([function(part).cpu() for part in parts])
+
+
+@dataclass(frozen=True)
+class Space:
+    """An extractor's space with the members in it: where a defense looks for the nearest.
+
+    extract: (n, c, h, w) -> (n, d), differentiable; measure: see `similarity.from_distance`;
+    images (m, c, h, w) in [-1, 1] and labels (m,) long of the members; with `mirrored` a member is
+    as near as its mirror image. `method` is that of the neighbor index.
+    """
+
+    extract: Callable[[Tensor], Tensor]
+    measure: str
+    images: Tensor
+    labels: Tensor
+    mirrored: bool = False
+    method: str = "flat"
+
+    @cached_property
+    def members(self) -> Points:
+        """The members as they are."""
+        return self.points(self.images)
+
+    @torch.no_grad()
+    def points(self, images: Tensor) -> Points:
+        """These images (m, c, h, w), members or changed members, as points of the space."""
+
+        def batched(images: Tensor) -> Tensor:
+            return torch.cat([self.extract(part) for part in images.split(BATCH)])
+
+        there = [batched(images), *([batched(images.flip(-1))] if self.mirrored else [])]
+        return Points(torch.stack(there), self.method)
+
+    def similarity(self, distance: Tensor) -> Tensor:
+        """What `similarity.from_distance` says, of tensors."""
+        if self.measure == "cosine":
+            return 1 - distance.square() / 2
+        return 1 - distance if self.measure == "rms" else -distance
+
+
+@dataclass(frozen=True)
+class Points:
+    """Features (1 or 2, m, d) of images, and of their mirror images where those count."""
+
+    features: Tensor
+    method: str = "flat"
+
+    @cached_property
+    def _index(self) -> Index:
+        mirrored = self.features[1] if len(self.features) > 1 else None
+        return Index(self.features[0], method=self.method, mirrored=mirrored)
+
+    def nearest(self, features: Tensor, k: int) -> Neighbors[Tensor]:
+        """The k nearest of these points (n, d): distances and numbers, (n, k) each."""
+        return self._index.search(features, k)
+
+    def at(self, number: Tensor, features: Tensor) -> Tensor:
+        """The points of these numbers (n,), each mirrored where that is nearer to (n, d)."""
+        there = self.features[:, number]
+        nearer = (there - features).square().sum(-1).argmin(0)
+        return there[nearer, torch.arange(len(number), device=nearer.device)]

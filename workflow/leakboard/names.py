@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from leakboard import plugins
-from leakboard.checks import trains
+from leakboard.checks import conditional, trains
 from leakboard.config import Resolved
 
 PLAIN = "plain"  # the sampler that attacks nothing
@@ -62,9 +62,16 @@ class Names:
         network = self.board.extractors[extractor].network
         return [network] if network else []
 
-    def queried(self, sees: str, target: str) -> list[str]:
-        """The networks behind an attack's target."""
-        return [target] if sees == "weights" else self.networks_of(target)
+    def eyes_of(self, defense: str) -> list[str]:
+        """The encoder with which a defense looks for members: one, or none."""
+        extractor = self.board.defenses[defense].extractor
+        return self.encoder_of(extractor) if extractor else []
+
+    @property
+    def eyes(self) -> list[str]:
+        """The encoders of all defenses: trained once per track, with the first seed."""
+        every = (name for defense in self.board.defenses for name in self.eyes_of(defense))
+        return list(dict.fromkeys(every))
 
     def plugins(self, stage: str, **names: Any) -> dict[str, str]:
         """group: method of the plug-ins that a job of this stage loads."""
@@ -76,12 +83,13 @@ class Names:
             used["trainers"] = board.networks[names["network"]].trainer
         if "extractor" in names and stage.startswith("embed"):
             used["extractors"] = board.extractors[names["extractor"]].method
-        if stage == "sample":
-            used["defenses"] = board.defenses[names["defense"]].method
         if stage == "attack":
             used["attacks"] = board.attacks[names["attack"]].method
-            if names["sees"] != "weights":
-                used["defenses"] = board.defenses[names["target"]].method
+        if stage == "sample" or (stage == "attack" and names["sees"] != "weights"):
+            guard = board.defenses[names.get("defense") or names["target"]]
+            used["defenses"] = guard.method
+            if guard.extractor:
+                used["extractors"] = board.extractors[guard.extractor].method
         return used
 
     @cached_property
@@ -104,7 +112,13 @@ class Names:
     @property
     def every_training(self) -> list[str]:
         """The networks that some defense rests on."""
-        return self.closure(n for name in self.board.defenses for n in self.networks_of(name))
+        own = self.closure(n for name in self.board.defenses for n in self.networks_of(name))
+        return list(dict.fromkeys([*own, *self.eyes]))
+
+    def knows_classes(self, defense: str) -> bool:
+        """Whether a defense draws pictures of given classes."""
+        denoisers = self.board.defenses[defense].denoisers
+        return any(conditional(self.board.networks[name]) for name in denoisers)
 
     def targets(self, sees: str) -> list[tuple[str, str]]:
         """Whom an attacker with this access asks about all defenses: (access, target) pairs."""
@@ -131,7 +145,9 @@ class Names:
         Where nothing stands between a network and who asks it, its predictor is the network.
         """
         entry = self.board.defenses[defense]
-        if sees == "weights" or (sees == "predictor" and entry.method == "none"):
+        guided = self.knows_classes(defense) and self.track.sampling.guidance != 1
+        bare = plugins.constant("defenses", entry.method, "predicts_as_is") and not guided
+        if sees == "weights" or (sees == "predictor" and bare):
             return [("weights", name) for name in entry.denoisers]
         return [(sees, defense)]
 

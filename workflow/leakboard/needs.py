@@ -24,13 +24,14 @@ def teachers(plan: Plan, network: str, **_: Any) -> Names:
 
 
 def networks(plan: Plan, defense: str, **_: Any) -> Names:
-    """The networks that a defense draws with."""
-    return [{"network": name} for name in plan.networks_of(defense)]
+    """The networks that a defense draws with, and the encoder with which it looks for members."""
+    own = [{"network": name} for name in plan.networks_of(defense)]
+    return own + [{"network": n, "seed": plan.track.seeds[0]} for n in plan.eyes_of(defense)]
 
 
 def queried(plan: Plan, sees: str, target: str, **_: Any) -> Names:
     """The networks behind an attack's target."""
-    return [{"network": name} for name in plan.queried(sees, target)]
+    return [{"network": target}] if sees == "weights" else networks(plan, target)
 
 
 def encoder(plan: Plan, extractor: str, **_: Any) -> Names:
@@ -65,7 +66,11 @@ def pictures(plan: Plan, **_: Any) -> Names:
 def trainings(plan: Plan, **_: Any) -> Names:
     """Every training that some defense rests on."""
     every, seeds = plan.every_training, plan.track.seeds
-    return [{"network": name, "seed": seed} for name in every for seed in seeds]
+    return [
+        {"network": name, "seed": seed}
+        for name in every
+        for seed in (seeds[:1] if name in plan.eyes else seeds)
+    ]
 
 
 def drawings(plan: Plan, **_: Any) -> Names:

@@ -65,19 +65,22 @@ class Plan(Names):
     def guard(self, defense: str, seed: int) -> Spec:
         """A defended predictor: which networks, guarded how."""
         entry = self.board.defenses[defense]
-        classifier = entry.classifier
+        classifier, extractor = entry.classifier, entry.extractor
+        flips = [self.board.networks[name].training["flip"] for name in entry.denoisers]
         return {
             "method": entry.method,
             "params": entry.params,
             "denoisers": [digest(self.train(name, seed)) for name in entry.denoisers],
             "classifier": digest(self.train(classifier, seed)) if classifier else None,
+            "extractor": self.extractor(extractor) if extractor else None,
+            "mirrored": any(flips),  # a mirrored member is a member too
+            "guidance": self.track.sampling.guidance if self.knows_classes(defense) else 1.0,
         }
 
     @cache  # noqa: B019
     def samples(self, defense: str, sampler: str, seed: int) -> Spec:
         """All pictures of one (defense, sampler, seed), however many jobs draw them."""
-        draw = self.track.sampling.model_dump()
-        draw.pop("shards")
+        draw = self.track.sampling.model_dump(exclude={"shards", "guidance"})  # it is in the guard
         return {
             "stage": "samples",
             "track": self.board.name,
@@ -249,7 +252,10 @@ class Plan(Names):
                 "copies": f"copy_rate:{judges.copies}",
                 "quality": f"fid:{judges.quality}",
             },
-            "trainings": {name: self.closure(self.networks_of(name)) for name, _ in entries},
+            "trainings": {
+                name: [*self.closure(self.networks_of(name)), *self.eyes_of(name)]
+                for name, _ in entries
+            },
             "networks": {name: self._lesson(name) for name in self.every_training},
             "digests": self.digests(),
         }

@@ -11,7 +11,7 @@ from torch import nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from leakboard.measures.measure import Measure
+from leakboard.measures.measure import Measure, rate
 
 GROUPS = 20  # of the jackknife
 
@@ -77,3 +77,14 @@ def quality(real: NDArray[Any], drawn: NDArray[Any], extractor: str) -> list[Mea
             )
         )
     return rows
+
+
+def out_of_class(other: NDArray[Any], wrong: NDArray[Any], extractor: str) -> list[Measure]:
+    """The share of pictures that a classifier takes for another class than they were drawn of.
+
+    other (n,) bool: so taken; wrong (m,) bool: real held-out images that it mistakes, which is as
+    low as the share can be expected to go. Source: CPSample, appendix B, which shows pictures only.
+    """
+    note = f"the judge mistakes {wrong.mean():.3g} of {len(wrong)} held-out images"
+    name = f"out_of_class:{extractor}"
+    return [Measure(name, *rate(other), len(other), "share", "lower", note=note)]

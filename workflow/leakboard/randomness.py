@@ -55,6 +55,12 @@ class PerImage:
         some.generators = self.generators[part]
         return some
 
+    def pick(self, rows: Iterable[int]) -> PerImage:
+        """The generators of some images, by their places; shared, as above."""
+        some = PerImage(indices=())
+        some.generators = [self.generators[row] for row in rows]
+        return some
+
     def normal(self, shape: Sequence[int]) -> torch.Tensor:
         """The next standard normal draws, (n, *shape) float32 on the CPU."""
         import torch

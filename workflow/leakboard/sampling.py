@@ -3,103 +3,172 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from leakboard import artefacts, networks, plugins, subset
-from leakboard.diffusion import Denoiser, Parts, Predictor, Schedule, Service, sample
+from leakboard.diffusion import Denoiser, Parts, Predictor, Schedule, Screen, Service, sample
+from leakboard.features import Extract, Space
 from leakboard.images import to_float, to_pixels
 from leakboard.randomness import PerImage
 
 BATCH = 250  # audited images at once
 
 
-def guarded(
-    spec: Mapping[str, Any], weights: Sequence[str], images: str, split: str
-) -> tuple[Predictor, tuple[int, ...]]:
-    """The defended predictor that a spec describes, and the shape (c, h, w) of its pictures.
+@dataclass(frozen=True)
+class Target:
+    """A defense over its networks, ready for a batch: what is sampled from, and attacked.
 
-    `weights` are the files of the defense's networks, denoisers first, then its classifier.
+    shape: (c, h, w) of its pictures; classes: the labels among the members, ascending.
+    """
+
+    defense: Any
+    parts: Parts
+    shape: tuple[int, ...]
+    classes: Tensor
+
+    def predictor(self, classes: Tensor | None = None) -> Predictor:
+        """The defended predictor for one batch of images of these classes (b,) long.
+
+        Defenses may follow a batch from step to step, so every batch gets its own.
+        """
+        bound = [replace(denoiser, classes=classes) for denoiser in self.parts.denoisers]
+        return self.defense.guard(replace(self.parts, denoisers=bound))
+
+    @cached_property
+    def screen(self) -> Screen | None:
+        """What holds finished pictures back, if the defense has such a thing."""
+        return self.defense.screen(self.parts) if hasattr(self.defense, "screen") else None
+
+    def service(self, classes: Tensor, clip_sample: bool) -> Service:
+        """An image-to-image service for one batch of images of these classes (b,) long."""
+        whole = self.predictor(classes)
+        return Service(
+            whole, clip_sample, self.screen, lambda rows: self.predictor(classes[rows.to(classes)])
+        )
+
+    def asked(self, numbers: Iterable[int]) -> Tensor:
+        """The classes that pictures of these numbers are drawn of, in turn; -1 without classes."""
+        some = torch.tensor(list(numbers))
+        taught = min(denoiser.taught for denoiser in self.parts.denoisers)
+        known = self.classes[self.classes < taught]
+        return known[some % len(known)] if len(known) else torch.full_like(some, -1)
+
+
+def guarded(spec: Mapping[str, Any], weights: Sequence[str], images: str, split: str) -> Target:
+    """The defended model that a spec describes.
+
+    `weights` are the files of the defense's networks: denoisers, then its classifier, then the
+    encoder of the extractor in whose space it looks for members.
     """
     guard, device = spec["guard"], networks.device()
+    space, flip = guard["extractor"], guard["mirrored"]
     digests = [*guard["denoisers"], *filter(None, [guard["classifier"]])]
     nets = [
         networks.load(Path(file).parent, expected).to(device)
-        for file, expected in zip(weights, digests, strict=True)
+        for file, expected in zip(weights, digests, strict=False)
     ]
     schedule = Schedule.linear(**spec["noise"])
-    pixels = artefacts.read_npz(images, spec["subset"])["images"]
-    members = subset.rows_of_pool(subset.read_split(split), "members")
+    data = artefacts.read_npz(images, spec["subset"])
+    rows = subset.rows_of_pool(subset.read_split(split), "members")
+    members = to_float(data["images"][rows]).to(device)
+    labels = torch.from_numpy(data["labels"][rows]).to(device)
     count = len(guard["denoisers"])
+    extract = Extract(space, weights[len(digests) :]) if space else None
     parts = Parts(
-        denoisers=[Denoiser(net, schedule) for net in nets[:count]],
+        denoisers=[Denoiser(net, schedule, guidance=guard["guidance"]) for net in nets[:count]],
         classifier=nets[count] if guard["classifier"] else None,
-        members=to_float(pixels[members]).to(device),
+        members=members,
+        space=Space(extract.features, extract.measure, members, labels, flip) if extract else None,
     )
     defense = plugins.load("defenses", guard["method"], guard["params"])
-    return defense.guard(parts), tuple(to_float(pixels[:1]).shape[1:])
+    return Target(defense, parts, tuple(members.shape[1:]), labels.cpu().unique())
 
 
 def target(
     spec: Mapping[str, Any], weights: Sequence[str], images: str, split: str
-) -> Predictor | Service:
-    """What an attacker queries: the raw network, the defended predictor, or a service around it."""
-    if spec["sees"] != "weights":
-        predictor, _ = guarded(spec, weights, images, split)
-        return predictor if spec["sees"] == "predictor" else Service(predictor, spec["clip_sample"])
-    net = networks.load(Path(weights[0]).parent, spec["target"]).to(networks.device())
-    return Denoiser(net, Schedule.linear(**spec["noise"]))
+) -> Callable[[Tensor], Predictor | Service]:
+    """What an attacker queries about a batch of images, made from their classes (b,) long.
 
-
-def draw(
-    predictor: Predictor, shape: Sequence[int], spec: Mapping[str, Any], start: int, stop: int
-) -> tuple[NDArray[np.uint8], float]:
-    """Pictures start..stop as (n, h, w, c) uint8, and the seconds it took.
-
-    Seconds of the clock on a GPU, of the processor otherwise: other jobs beside it do not count.
-    Picture i of a seed begins from the same noise whichever defense draws it.
+    The raw network, the defended predictor, or a service around it; who holds an image sees its
+    class. The raw network is asked about that class without classifier-free guidance.
     """
-    how = spec["sampling"]
-    clock = time.perf_counter if networks.device().type == "cuda" else time.process_time
+    if spec["sees"] == "weights":
+        net = networks.load(Path(weights[0]).parent, spec["target"]).to(networks.device())
+        raw = Denoiser(net, Schedule.linear(**spec["noise"]))
+        return lambda classes: replace(raw, classes=classes)
+    defended = guarded(spec, weights, images, split)
+    if spec["sees"] == "predictor":
+        return defended.predictor
+    return lambda classes: defended.service(classes, spec["clip_sample"])
+
+
+def draw(target: Target, spec: Mapping[str, Any], start: int, stop: int) -> dict[str, Any]:
+    """Pictures start..stop: `images` (n, h, w, c) uint8, and `seconds`, what it took.
+
+    `asked` (n,) is the class that each was drawn of; where the defense screens its pictures,
+    `tries` (n,) counts their draws and `passed` (n,) says which passed. Seconds of the clock on a
+    GPU, of the processor otherwise: other jobs beside it do not count. Picture i of a seed begins
+    from the same noise whichever defense draws it; a further try has noise of its own.
+    """
+    how, device = spec["sampling"], networks.device()
+    clock = time.perf_counter if device.type == "cuda" else time.process_time
     begun = clock()
-    parts = []
+    parts: list[dict[str, Any]] = []
     for first in range(start, stop, how["batch_size"]):
-        numbers = range(first, min(first + how["batch_size"], stop))
-        noise = PerImage("sample", spec["track"], spec["seed"], indices=numbers)
-        drawn = sample(
-            predictor,
-            noise,
-            shape,
-            sampler=how["sampler"],
-            steps=how["steps"],
-            clip_sample=how["clip_sample"],
-            device=networks.device(),
-        )
-        parts.append(to_pixels(drawn))
-    return np.concatenate(parts), round(clock() - begun, 3)
+        numbers = torch.arange(first, min(first + how["batch_size"], stop))
+        asked = target.asked(numbers.tolist())
+
+        def once(rows: Tensor, again: int, numbers=numbers, asked=asked) -> Tensor:
+            names = ("sample", spec["track"], spec["seed"], *(("try", again) if again else ()))
+            drawn = sample(
+                target.predictor(asked[rows].to(device) if (asked >= 0).all() else None),
+                PerImage(*names, indices=numbers[rows].tolist()),
+                target.shape,
+                sampler=how["sampler"],
+                steps=how["steps"],
+                clip_sample=how["clip_sample"],
+                device=device,
+            )
+            return to_float(to_pixels(drawn)).to(device)
+
+        if target.screen is None:
+            pictures, more = once(torch.arange(len(numbers)), 0), {}
+        else:
+            found = target.screen.redrawn(once, len(numbers))
+            pictures = found.pictures
+            more = {"tries": found.tries.numpy(), "passed": found.passed.numpy()}
+        parts.append({"images": to_pixels(pictures), "asked": asked.numpy(), **more})
+    drawn = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    return {**drawn, "seconds": round(clock() - begun, 3)}
 
 
 def score(
     attack: Any,
-    asked: Predictor | Service,
+    target: Callable[[Tensor], Predictor | Service],
     pixels: NDArray[np.uint8],
+    labels: NDArray[np.int64],
     index: NDArray[np.int64],
     spec: Mapping[str, Any],
 ) -> NDArray[np.float64]:
     """The scores (n,) of audited images (n, h, w, c), higher = more likely a member.
 
-    The attack sees images and their own generators, never a label; image i's randomness is the
-    same for every target, so scores are paired.
+    The attack sees images and their own generators, never who is a member; image i's randomness is
+    the same for every target, so scores are paired. `labels` (n,) are the images' classes.
     """
-    images, device = to_float(pixels), networks.device()
+    images, classes, device = to_float(pixels), torch.from_numpy(labels), networks.device()
     parts = []
     for first in range(0, len(images), BATCH):
         some = slice(first, first + BATCH)
         rng = PerImage("attack", spec["track"], spec["attack"], spec["seed"], indices=index[some])
+        asked = target(classes[some].to(device))
         parts.append(attack.score(asked, images[some].to(device), rng).double().cpu())
     return torch.cat(parts).numpy()

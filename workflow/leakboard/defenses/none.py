@@ -11,6 +11,7 @@ class Defense:
     """What every other defense is compared with."""
 
     takes: ClassVar[int] = 1  # denoisers
+    predicts_as_is: ClassVar[bool] = True
 
     def guard(self, parts: Parts) -> Predictor:
         """The only denoiser, untouched."""
