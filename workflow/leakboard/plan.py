@@ -113,6 +113,7 @@ class Plan(Names):
         return {
             "stage": "embed_pools",
             "extractor": self.extractor(extractor),
+            "mirrored": self.mirrored,
             "subset": digest(self.subset()),
         }
 
@@ -127,8 +128,7 @@ class Plan(Names):
         return {
             "stage": "background",
             "features": digest(self.embed_pools(extractor)),
-            "neighbors": self.track.evaluation.neighbors,
-            "measure": self.measure_of(extractor),
+            "search": self._search(extractor),
         }
 
     def similarity(self, extractor: str, defense: str, sampler: str, seed: int) -> Spec:
@@ -136,8 +136,15 @@ class Plan(Names):
             "stage": "similarity",
             "features": digest(self.embed(extractor, defense, sampler, seed)),
             "pools": digest(self.embed_pools(extractor)),
-            "neighbors": self.track.evaluation.neighbors,
+            "search": self._search(extractor),
+        }
+
+    def _search(self, extractor: str) -> Spec:
+        judges = self.track.evaluation
+        return {
+            "k": judges.neighbors,
             "measure": self.measure_of(extractor),
+            "method": judges.index,
         }
 
     @cache  # noqa: B019
