@@ -9,7 +9,7 @@ out   results/{track}/features/{extractor}/pools.npz                            
 
 
 rule embed_pools:
-    """Extract the features of all real images, and of altered copies of them."""
+    """Extract the features of all real images, of altered copies, and of mirrored ones where asked."""
     input:
         network=made("train", "weights", "encoder"),
         images=rules.subset.output.images,

@@ -1,6 +1,8 @@
-"""Extract the features of all real images, and of altered copies of them."""
+"""Extract the features of all real images, of altered copies, and of mirrored ones where asked."""
 
 import json
+
+import numpy as np
 
 from leakboard import artefacts, features
 from leakboard.job import job
@@ -9,10 +11,7 @@ with job(snakemake.log[0]):
     spec = json.loads(snakemake.params.spec)
     images = artefacts.read_npz(snakemake.input.images, spec["subset"])["images"]
     extract = features.Extract(spec["extractor"], snakemake.input.network)
-    artefacts.write_npz(
-        snakemake.output.features,
-        spec,
-        real=extract(images),
-        altered=extract(images, alter=True),
-        **extract.classes(images),
-    )
+    views = {"real": extract(images), "altered": extract(images, alter=True)}
+    if spec["mirrored"]:
+        views["mirrored"] = extract(np.ascontiguousarray(images[:, :, ::-1]))
+    artefacts.write_npz(snakemake.output.features, spec, **views, **extract.classes(images))

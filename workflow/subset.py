@@ -4,7 +4,7 @@ import json
 
 from leakboard import artefacts, plugins
 from leakboard.job import job
-from leakboard.subset import split
+from leakboard.splits import split
 
 with job(snakemake.log[0]):
     spec = json.loads(snakemake.params.spec)

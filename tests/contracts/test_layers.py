@@ -32,7 +32,7 @@ RANKS = [  # each may import those of its own row and of the rows above
     {"errors", "files", "images", "data", "randomness", "digests"},
     {"diffusion", "networks", "encoder", "classifier"},
     {"lessons"},
-    {"training", "features", "neighbors"},
+    {"training", "features", "candidates", "neighbors"},
     {"defenses", "attacks", "trainers"},
 ]
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from leakboard import artefacts, networks, oracles, subset, training
+from leakboard import artefacts, networks, oracles, splits, subset, training
 from leakboard.attacks.reconstruction import Attack
 from leakboard.data.digits import Dataset
 from leakboard.defenses import alternate, average
@@ -105,7 +105,7 @@ def test_the_average_asks_every_model_at_every_step():
 # --- who teaches whom ----------------------------------------------------------------------------
 
 IMAGES, LABELS = Dataset().load()
-SPLIT = subset.split(IMAGES, LABELS, members=100, held_out=1000, near_duplicate=0.06, seed=0)
+SPLIT = splits.split(IMAGES, LABELS, members=100, held_out=1000, near_duplicate=0.06, seed=0)
 ROWS = {pool: subset.rows_of_pool(SPLIT, pool) for pool in ("half-a", "half-b", "held-out")}
 UNET = {
     "block_out_channels": [16, 32],
@@ -209,7 +209,7 @@ def test_a_teacher_teaches_on_images_as_strange_to_it_as_held_out_ones(student):
 
 
 def test_exact_models_of_the_halves_of_real_digits_find_the_other_half_as_strange():
-    split = subset.split(IMAGES, LABELS, members=800, held_out=900, near_duplicate=0.06, seed=0)
+    split = splits.split(IMAGES, LABELS, members=800, held_out=900, near_duplicate=0.06, seed=0)
     rows = {pool: subset.rows_of_pool(split, pool) for pool in ROWS}
     for data, teacher in (("half-a", "half-b"), ("half-b", "half-a")):
         exact = oracles.Empirical(to_float(IMAGES[rows[teacher]]), SCHEDULE)
@@ -268,7 +268,7 @@ def test_the_halves_are_disjoint_make_up_the_members_and_share_no_near_copy():
     # Copies planted in the dataset: without a threshold for near ones, equal ones are still apart.
     doubled, labels = np.concatenate([IMAGES[:60]] * 2), np.concatenate([LABELS[:60]] * 2)
     for near, nearest in ((0.0, 1e-9), (0.06, 0.06)):
-        split = subset.split(doubled, labels, members=40, held_out=10, near_duplicate=near, seed=0)
+        split = splits.split(doubled, labels, members=40, held_out=10, near_duplicate=near, seed=0)
         one, two = (doubled[subset.rows_of_pool(split, h)] / 255 for h in ("half-a", "half-b"))
         gaps = np.sqrt(((one[:, None] - two[None]) ** 2).mean((2, 3, 4)))
         assert gaps.min() > nearest

@@ -5,7 +5,8 @@ import pytest
 
 from leakboard.data.digits import Dataset
 from leakboard.errors import UserError
-from leakboard.subset import audited, near_duplicates, rows_of_pool, split
+from leakboard.splits import near_duplicates, split
+from leakboard.subset import audited, rows_of_pool
 
 IMAGES, LABELS = Dataset().load()
 HOW = {"members": 100, "held_out": 1000, "near_duplicate": 0.06, "seed": 0}

@@ -125,6 +125,9 @@ class Evaluation(Strict):
         0.001, description="share of held-out images that may pass the calibrated copy threshold"
     )
     neighbors: int = Field(50, ge=1, description="k of nL2")
+    index: Literal["flat", "ivf", "hnsw"] = Field(
+        "flat", description="the neighbor search: exact, or approximate for millions of members"
+    )
     alpha: float = Field(0.5, gt=0, description="alpha of nL2")
     permutations: int = Field(999, ge=19, description="R of the permutation test")
     permutation_subsample: int = Field(100, ge=1, description="pictures per permutation draw")

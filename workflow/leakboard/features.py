@@ -111,7 +111,7 @@ class Points:
         mirrored = self.features[1] if len(self.features) > 1 else None
         return Index(self.features[0], method=self.method, mirrored=mirrored)
 
-    def nearest(self, features: Tensor, k: int) -> Neighbors[Tensor]:
+    def nearest(self, features: Tensor, k: int) -> Neighbors:
         """The k nearest of these points (n, d): distances and numbers, (n, k) each."""
         return self._index.search(features, k)
 

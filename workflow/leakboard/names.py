@@ -110,6 +110,11 @@ class Names:
         return self.closure(every)
 
     @property
+    def mirrored(self) -> bool:
+        """Whether some denoiser learns mirrored images too, whose copies are then copies."""
+        return any(self.board.networks[name].training.get("flip") for name in self.denoisers)
+
+    @property
     def every_training(self) -> list[str]:
         """The networks that some defense rests on."""
         own = self.closure(n for name in self.board.defenses for n in self.networks_of(name))

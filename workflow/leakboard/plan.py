@@ -116,6 +116,7 @@ class Plan(Names):
         return {
             "stage": "embed_pools",
             "extractor": self.extractor(extractor),
+            "mirrored": self.mirrored,
             "subset": digest(self.subset()),
         }
 
@@ -130,8 +131,7 @@ class Plan(Names):
         return {
             "stage": "background",
             "features": digest(self.embed_pools(extractor)),
-            "neighbors": self.track.evaluation.neighbors,
-            "measure": self.measure_of(extractor),
+            "search": self._search(extractor),
         }
 
     def similarity(self, extractor: str, defense: str, sampler: str, seed: int) -> Spec:
@@ -139,8 +139,15 @@ class Plan(Names):
             "stage": "similarity",
             "features": digest(self.embed(extractor, defense, sampler, seed)),
             "pools": digest(self.embed_pools(extractor)),
-            "neighbors": self.track.evaluation.neighbors,
+            "search": self._search(extractor),
+        }
+
+    def _search(self, extractor: str) -> Spec:
+        judges = self.track.evaluation
+        return {
+            "k": judges.neighbors,
             "measure": self.measure_of(extractor),
+            "method": judges.index,
         }
 
     @cache  # noqa: B019

@@ -1,81 +1,14 @@
-"""The subset: which images are members, held-out and reference, and into which halves they fall."""
+"""The subset as it was written: which images are in which pool, half and fold."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from leakboard.errors import UserError
-from leakboard.randomness import numpy_generator
-
-POOLS = ("members", "held-out", "reference", "dropped")
-
-
-def split(
-    images: NDArray[np.uint8],
-    labels: NDArray[np.int64],
-    *,
-    members: int,
-    held_out: int,
-    near_duplicate: float,
-    seed: int,
-) -> pd.DataFrame:
-    """The split, one row per image: index, label, pool, half, fold.
-
-    images (n, h, w, c), labels (n,). Pools are balanced over the classes as far as the classes
-    last. `half` ("a", "b") cuts the members in two; `fold` ("dev", "test") cuts members and
-    held-out images, for thresholds and for numbers. Of every group of near-duplicates (linked by
-    an RMS difference below `near_duplicate`, pixels in [0, 1]) only the first image is used, so no
-    pool holds a copy of another pool's image. Raises UserError if too few images are left.
-    """
-    group = near_duplicates(images, near_duplicate)
-    kept = np.flatnonzero(group == np.arange(len(images)))
-    if members + held_out > len(kept):
-        raise UserError(
-            f"subset: members + held_out = {members + held_out}, but the dataset has "
-            f"{len(images)} images, {len(kept)} without near-duplicates; ask for fewer"
-        )
-    order = _balanced(kept, labels, numpy_generator("subset", seed))
-    pool = np.full(len(images), "dropped", dtype=object)
-    pool[order] = "reference"
-    pool[order[:members]] = "members"
-    pool[order[members : members + held_out]] = "held-out"
-    half = np.full(len(images), "", dtype=object)
-    half[_by_class(order[:members], labels)] = _alternating("a", "b", members)
-    fold = np.full(len(images), "", dtype=object)
-    for name in ("members", "held-out"):
-        rows = _by_class(order[pool[order] == name], labels)
-        # Half b begins where half a would have gone on: no class leans to one fold in both.
-        for part, one, two in (("", "dev", "test"), ("a", "dev", "test"), ("b", "test", "dev")):
-            some = rows[half[rows] == part]
-            fold[some] = _alternating(one, two, len(some))
-    index = np.arange(len(images))
-    return pd.DataFrame({"index": index, "label": labels, "pool": pool, "half": half, "fold": fold})
-
-
-def near_duplicates(images: NDArray[np.uint8], threshold: float) -> NDArray[np.int64]:
-    """For each image the first image of its group; images below the threshold are linked."""
-    import faiss
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    flat = images.reshape(len(images), -1).astype(np.float32) / 255
-    flat /= np.sqrt(flat.shape[1])  # Euclidean distance = RMS difference
-    index: Any = faiss.IndexFlatL2(flat.shape[1])
-    index.add(flat)
-    # Rounding in the search must not lose an exact copy at threshold 0.
-    limits, _, found = index.range_search(flat, max(threshold, 1e-3) ** 2)
-    rows = np.repeat(np.arange(len(flat)), np.diff(limits.astype(np.int64)))
-    gap = np.sqrt(((flat[rows].astype(np.float64) - flat[found]) ** 2).sum(1))
-    near = (gap < threshold) | (gap == 0)
-    links = coo_array((near[near], (rows[near], found[near])), shape=(len(flat), len(flat)))
-    _, component = connected_components(links, directed=False)
-    _, first = np.unique(component, return_index=True)
-    return first[component]
 
 
 def read_split(path: str | Path) -> pd.DataFrame:
@@ -98,18 +31,3 @@ def rows_of_pool(table: pd.DataFrame, data: str) -> NDArray[np.int64]:
 def audited(table: pd.DataFrame) -> pd.DataFrame:
     """The rows that attacks are asked about: members and held-out images."""
     return table[table["pool"].isin(["members", "held-out"])].reset_index(drop=True)
-
-
-def _balanced(rows: NDArray[Any], labels: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
-    """The rows in an order whose every prefix is balanced over the classes."""
-    rows = rng.permutation(rows)
-    rank = pd.Series(labels[rows]).groupby(labels[rows]).cumcount().to_numpy()
-    return rows[np.lexsort((labels[rows], rank))]
-
-
-def _by_class(rows: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
-    return rows[np.argsort(labels[rows], kind="stable")]
-
-
-def _alternating(one: str, two: str, n: int) -> NDArray[Any]:
-    return np.array([one, two], dtype=object)[np.arange(n) % 2]
