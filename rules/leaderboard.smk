@@ -10,6 +10,7 @@ rule gather:
     """Put every row of a track into one table."""
     input:
         describe=made("describe", "cell", "cells", "describe"),
+        screening=made("screening", "cell", "cells", "screening"),
         copying=made("copying", "cell", "cells", "copying"),
         quality=made("quality", "cell", "cells", "quality"),
         membership=made("membership", "cell", "cells", "membership"),

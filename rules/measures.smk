@@ -46,6 +46,23 @@ rule copying:
         "../workflow/copying.py"
 
 
+rule screening:
+    """Count how often pictures were drawn again before one was let out."""
+    input:
+        samples=made("sample", "samples", "shards"),
+        code=code("screening"),
+    output:
+        cell="results/{track}/measurements/screening/{defense}/{sampler}/seed{seed}.json",
+    log:
+        "results/logs/screening/{track}/{defense}/{sampler}/seed{seed}.log",
+    conda:
+        "../envs/leakboard.yaml"
+    params:
+        spec=spec("screening"),
+    script:
+        "../workflow/screening.py"
+
+
 rule quality:
     """Compare the pictures with the held-out images: FID and KID."""
     input:

@@ -12,6 +12,6 @@ with job(snakemake.log[0]):
     rows = subset.rows_of_pool(subset.read_split(snakemake.input.split), "held-out")
     background = artefacts.read_table(snakemake.input.background, spec["background"])
     found = copying.described(
-        pools["real"][rows], pools["altered"][rows], background["similarity"], **spec["how"]
+        pools["real"][rows], pools["altered"][rows], background, **spec["how"]
     )
     measurements.write_cell(snakemake.output.cell, spec, found)

@@ -62,6 +62,10 @@ class Names:
         network = self.board.extractors[extractor].network
         return [network] if network else []
 
+    def screens(self, defense: str) -> bool:
+        """Whether a defense holds finished pictures back."""
+        return bool(plugins.constant("defenses", self.board.defenses[defense].method, "screens"))
+
     def eyes_of(self, defense: str) -> list[str]:
         """The encoder with which a defense looks for members: one, or none."""
         extractor = self.board.defenses[defense].extractor
@@ -174,15 +178,20 @@ class Names:
     def cells(self) -> dict[str, list[dict[str, Any]]]:
         """measurement stage -> the names of each of its cells."""
         judges, seeds = self.track.evaluation, self.track.seeds
-        drawn = [
-            {"defense": defense, "sampler": PLAIN, "seed": seed}
-            for defense in self.board.defenses
-            for seed in seeds
-        ]
+        defenses = list(self.board.defenses)
+        screens = [name for name in defenses if self.screens(name)]
+
+        def drawn(some: Iterable[str]) -> list[dict[str, Any]]:
+            pairs = itertools.product(some, seeds)
+            return [{"defense": name, "sampler": PLAIN, "seed": seed} for name, seed in pairs]
+
         return {
             "describe": [{"extractor": name} for name in judges.extractors],
-            "copying": [{"extractor": name, **d} for name in judges.extractors for d in drawn],
-            "quality": [{"extractor": judges.quality, **d} for d in drawn],
+            "screening": drawn(screens),
+            "copying": [
+                {"extractor": name, **d} for name in judges.extractors for d in drawn(defenses)
+            ],
+            "quality": [{"extractor": judges.quality, **d} for d in drawn(defenses)],
             "membership": [
                 {"attack": attack, "sees": sees, "defense": defense, "seed": seed}
                 for attack, sees in self.attacks

@@ -177,7 +177,11 @@ class Plan(Names):
             "about": self._about(),
             "pools": digest(self.embed_pools(extractor)),
             "background": digest(self.background(extractor)),
-            "how": {"extractor": extractor, "measure": self.measure_of(extractor)},
+            "how": {
+                "extractor": extractor,
+                "measure": self.measure_of(extractor),
+                "alpha": self.track.evaluation.alpha,
+            },
         }
 
     def copying(self, extractor: str, defense: str, sampler: str, seed: int) -> Spec:
@@ -206,6 +210,15 @@ class Plan(Names):
                 "permutations": judges.permutations,
                 "subsample": judges.permutation_subsample,
             },
+        }
+
+    def screening(self, defense: str, sampler: str, seed: int) -> Spec:
+        entry = self.board.defenses[defense]
+        return {
+            "stage": "screening",
+            "about": self._about(defense, seed, sampler=sampler),
+            "samples": digest(self.samples(defense, sampler, seed)),
+            "extractor": entry.extractor,
         }
 
     def quality(self, extractor: str, defense: str, sampler: str, seed: int) -> Spec:
@@ -254,7 +267,10 @@ class Plan(Names):
         return {
             "stage": "rank",
             "gathered": digest(self.gather()),
-            "defenses": {name: e.model_dump(include={"paper", "caveat"}) for name, e in entries},
+            "defenses": {
+                name: {"paper": entry.paper, "caveat": self._caveat(name)}
+                for name, entry in entries
+            },
             "headline": {
                 "copies": f"copy_rate:{judges.copies}",
                 "quality": f"fid:{judges.quality}",
@@ -266,6 +282,17 @@ class Plan(Names):
             "networks": {name: self._lesson(name) for name in self.every_training},
             "digests": self.digests(),
         }
+
+    def _caveat(self, defense: str) -> str:
+        """What a reader must know before comparing, the entry's own words first."""
+        entry, judge = self.board.defenses[defense], self.track.evaluation.copies
+        space = entry.extractor
+        said = [entry.caveat] if entry.caveat else []
+        if space:
+            said.append(f"acts on what {space} shows it, and its copies are judged by {judge}")
+            if space in self.track.evaluation.extractors:
+                said.append(f"numbers in the space of {space} are low by construction")
+        return "; ".join(said)
 
     def _lesson(self, network: str) -> Spec:
         """What a network learns, in words."""

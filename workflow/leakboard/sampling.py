@@ -31,6 +31,7 @@ class Target:
     """
 
     defense: Any
+    denoisers: Sequence[Denoiser]
     parts: Parts
     shape: tuple[int, ...]
     classes: Tensor
@@ -40,7 +41,7 @@ class Target:
 
         Defenses may follow a batch from step to step, so every batch gets its own.
         """
-        bound = [replace(denoiser, classes=classes) for denoiser in self.parts.denoisers]
+        bound = [replace(denoiser, classes=classes) for denoiser in self.denoisers]
         return self.defense.guard(replace(self.parts, denoisers=bound))
 
     @cached_property
@@ -58,7 +59,7 @@ class Target:
     def asked(self, numbers: Iterable[int]) -> Tensor:
         """The classes that pictures of these numbers are drawn of, in turn; -1 without classes."""
         some = torch.tensor(list(numbers))
-        taught = min(denoiser.taught for denoiser in self.parts.denoisers)
+        taught = min(denoiser.taught for denoiser in self.denoisers)
         known = self.classes[self.classes < taught]
         return known[some % len(known)] if len(known) else torch.full_like(some, -1)
 
@@ -83,14 +84,15 @@ def guarded(spec: Mapping[str, Any], weights: Sequence[str], images: str, split:
     labels = torch.from_numpy(data["labels"][rows]).to(device)
     count = len(guard["denoisers"])
     extract = Extract(space, weights[len(digests) :]) if space else None
+    denoisers = [Denoiser(net, schedule, guidance=guard["guidance"]) for net in nets[:count]]
     parts = Parts(
-        denoisers=[Denoiser(net, schedule, guidance=guard["guidance"]) for net in nets[:count]],
+        denoisers=denoisers,
         classifier=nets[count] if guard["classifier"] else None,
         members=members,
         space=Space(extract.features, extract.measure, members, labels, flip) if extract else None,
     )
     defense = plugins.load("defenses", guard["method"], guard["params"])
-    return Target(defense, parts, tuple(members.shape[1:]), labels.cpu().unique())
+    return Target(defense, denoisers, parts, tuple(members.shape[1:]), labels.cpu().unique())
 
 
 def target(

@@ -17,7 +17,16 @@ NUMBERS = ["value", "ci_low", "ci_high", "n"]
 TPR = "tpr@1%fpr"
 ATTACKED = ("auc", "auc_low", "auc_high", "attack", "note", "tpr")
 COLUMNS = [
-    *("track", "defense", "copy_rate", "copy_rate_low", "copy_rate_high", "copy_p", "memorized"),
+    *(
+        "track",
+        "defense",
+        "copy_rate",
+        "copy_rate_low",
+        "copy_rate_high",
+        "copy_p",
+        "memorized",
+        "nl2",
+    ),
     *(f"{sees}_{x}" for sees in ACCESS for x in ATTACKED),
     *("fid", "fid_low", "fid_high", "kid", *COSTS),
     *("seeds", "samples", "audited", "status", "caveat", "paper"),
@@ -80,6 +89,7 @@ def _metrics(headline: Mapping[str, str]) -> dict[str, str]:
         "copy_rate": headline["copies"],
         "copy_p": f"copy_fisher_p:{extractor}",
         "memorized": "memorization_ratio:pixels",
+        "nl2": "nl2<1.4:pixels",
         "fid": headline["quality"],
         "kid": f"kid:{features}",
     }
@@ -183,6 +193,7 @@ SHOWN = (
     Column("copy_rate", "Copies", "Copy rate", "rate", "share of samples that copy; lower"),
     Column("copy_p", "Copies", "p vs none", "p", "Fisher's exact test against none"),
     Column("memorized", "Copies", "d1/d2 < 1/3", "rate", "share of samples, pixels; lower"),
+    Column("nl2", "Copies", "nL2 < 1.4", "rate", "share of samples, pixels; lower"),
     Column("weights_auc", "Attacker sees weights", "AUC", "auc", "strongest attack; 0.5 is best"),
     Column("weights_tpr", "Attacker sees weights", "TPR @ 1% FPR", "rate", "highest; lower"),
     Column("predictor_auc", "Attacker sees predictor", "AUC", "auc", "strongest; 0.5 is best"),
@@ -258,7 +269,7 @@ def _explanation(table: pd.DataFrame) -> tuple[str, str]:
     )
     return (
         "Lower is better in every column but p, AUC at best 0.5 (a coin toss; 1 is certainty): "
-        "copies and d1/d2 are shares of samples that copy a training image "
+        "copies, d1/d2 and nL2 are shares of samples that copy a training image "
         f"(n = {samples} samples per seed), p compares copies with `none` (small: hardly "
         "luck), AUC is that of the strongest attack with the named access and TPR the "
         f"highest at 1% FPR (n = {audited} audited images), FID and KID are distances to real "

@@ -120,24 +120,33 @@ def copying(
         )
         for name, hits in shares.items()
     ]
-    p95 = (float(np.quantile(s, 0.95)), *_quantile_interval(s, 0.95))
+    p95 = (float(np.quantile(s, 0.95)), *_quantile_interval(s, 0.95, max(1.0, s.max())))
     found.append(Measure(f"similarity_p95:{extractor}", *p95, s.size, "similarity", "lower"))
     note = "no interval: the maximum grows with the number of samples"
     top = (float(s.max()), np.nan, np.nan)
     found.append(
         Measure(f"similarity_max:{extractor}", *top, s.size, "similarity", "lower", note=note)
     )
+    # AMG's Top5% and Top1 are those of -nL2, printed as nL2: its 5 % quantile and its minimum.
+    value, (low, high) = float(np.quantile(d, 0.05)), _quantile_interval(-d, 0.95, 0.0)
+    top5 = (value, -high, -low)
+    found.append(Measure(f"nl2_top5%:{extractor}", *top5, s.size, "nL2", "higher"))
+    note = "no interval: the minimum falls with the number of samples"
+    least = (float(d.min()), np.nan, np.nan)
+    found.append(Measure(f"nl2_top1:{extractor}", *least, s.size, "nL2", "higher", note=note))
     return found
 
 
-def _quantile_interval(similarity: Array, q: float, level: float = 0.95) -> tuple[float, float]:
+def _quantile_interval(
+    similarity: Array, q: float, identical: float, level: float = 0.95
+) -> tuple[float, float]:
     """The exact interval of a quantile: two order statistics, with ranks from Binomial(n, q).
 
-    Where the sample is too small for an upper one, 1 (identical); for a lower one, NaN.
+    Where the sample is too small for an upper one, `identical`; for a lower one, NaN.
     """
     n = similarity.size
     low, high = binom.ppf([(1 - level) / 2, (1 + level) / 2], n, q).astype(int)
-    ranked = np.array([np.nan, *np.sort(similarity), max(1.0, similarity.max())])
+    ranked = np.array([np.nan, *np.sort(similarity), identical])
     return float(ranked[low]), float(ranked[high + 1])
 
 
