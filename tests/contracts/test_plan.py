@@ -178,6 +178,29 @@ def test_a_threshold_changes_rows_and_no_artefact(plan: Callable[..., Plan]) -> 
     assert all(name.startswith("pixels ") for name in stage(made, "copying"))
 
 
+def test_another_neighbor_search_changes_what_is_read_from_it_and_no_features(
+    plan: Callable[..., Plan],
+) -> None:
+    made = changed(plan, {"track/evaluation/index": "ivf"})
+    stages = {name.partition(" ")[0] for name in made}
+    assert stages == {"similarity", "describe", "copying", "gather", "rank"}
+    assert len(stage(made, "similarity")) == len(plan().board.extractors) * len(
+        plan().board.defenses
+    )
+
+
+def test_training_with_mirrored_images_has_copies_searched_among_mirrored_ones_too(
+    plan: Callable[..., Plan],
+) -> None:
+    flipped = {"networks/base/training": {"flip": True}}
+    assert (plan().mirrored, plan(flipped).mirrored) == (False, True)
+    made = changed(plan, flipped)
+    assert stage(made, "pools") == set(plan().board.extractors)
+    assert len(stage(made, "similarity")) == len(stage(artefacts(plan()).keys(), "similarity"))
+    classifier = {"networks/random-labels/training": {"flip": True}}
+    assert not plan(classifier).mirrored, "no picture is drawn from a classifier alone"
+
+
 def test_a_caveat_changes_the_ranking_alone(plan: Callable[..., Plan]) -> None:
     assert changed(plan, {"defenses/cpsample/caveat": "a new remark"}) == {"rank"}
 
