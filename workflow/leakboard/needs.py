@@ -23,6 +23,17 @@ def teachers(plan: Plan, network: str, **_: Any) -> Names:
     return [{"network": name} for name in plan.teachers_of(network)]
 
 
+def dedup(plan: Plan, network: str, **_: Any) -> Names:
+    """The deduplication that says which images a training leaves out, if one does."""
+    return [{}] if plan.board.networks[network].dedup else []
+
+
+def compared(plan: Plan, network: str, **_: Any) -> Names:
+    """The feature space in which a deduplication compares images."""
+    entry = plan.board.networks[network].dedup
+    return [{"extractor": entry.extractor}] if entry else []
+
+
 def networks(plan: Plan, defense: str, **_: Any) -> Names:
     """The networks that a defense draws with."""
     return [{"network": name} for name in plan.networks_of(defense)]
@@ -64,8 +75,11 @@ def pictures(plan: Plan, **_: Any) -> Names:
 
 def trainings(plan: Plan, **_: Any) -> Names:
     """Every training that some defense rests on."""
-    every, seeds = plan.every_training, plan.track.seeds
-    return [{"network": name, "seed": seed} for name in every for seed in seeds]
+    return [
+        {"network": name, "seed": seed}
+        for name in plan.every_training
+        for seed in plan.seeds_of(name)
+    ]
 
 
 def drawings(plan: Plan, **_: Any) -> Names:

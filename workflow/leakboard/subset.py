@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from leakboard.duplicates import groups, unique
 from leakboard.errors import UserError
 from leakboard.randomness import numpy_generator
 
 POOLS = ("members", "held-out", "reference", "dropped")
+LEAST = 2  # images to train on
 
 
 def split(
@@ -23,14 +26,17 @@ def split(
     held_out: int,
     near_duplicate: float,
     seed: int,
+    duplicates: Mapping[str, int] | None = None,
 ) -> pd.DataFrame:
-    """The split, one row per image: index, label, pool, half, fold.
+    """The split, one row per image: index, label, pool, half, fold, times.
 
     images (n, h, w, c), labels (n,). Pools are balanced over the classes as far as the classes
     last. `half` ("a", "b") cuts the members in two; `fold` ("dev", "test") cuts members and
     held-out images, for thresholds and for numbers. Of every group of near-duplicates (linked by
     an RMS difference below `near_duplicate`, pixels in [0, 1]) only the first image is used, so no
-    pool holds a copy of another pool's image. Raises UserError if too few images are left.
+    pool holds a copy of another pool's image. `times` says how often an epoch shows the image: 1,
+    or for as many members as `duplicates` {images, times} asks for, more; the rest of the split is
+    the same with and without them. Raises UserError if too few images are left.
     """
     group = near_duplicates(images, near_duplicate)
     kept = np.flatnonzero(group == np.arange(len(images)))
@@ -54,28 +60,20 @@ def split(
             some = rows[half[rows] == part]
             fold[some] = _alternating(one, two, len(some))
     index = np.arange(len(images))
-    return pd.DataFrame({"index": index, "label": labels, "pool": pool, "half": half, "fold": fold})
+    table = pd.DataFrame(
+        {"index": index, "label": labels, "pool": pool, "half": half, "fold": fold, "times": 1}
+    )
+    if duplicates:
+        chosen = _planted(table, duplicates["images"], numpy_generator("duplicates", seed))
+        table.loc[chosen, "times"] = duplicates["times"]
+    return table
 
 
 def near_duplicates(images: NDArray[np.uint8], threshold: float) -> NDArray[np.int64]:
     """For each image the first image of its group; images below the threshold are linked."""
-    import faiss
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     flat = images.reshape(len(images), -1).astype(np.float32) / 255
     flat /= np.sqrt(flat.shape[1])  # Euclidean distance = RMS difference
-    index: Any = faiss.IndexFlatL2(flat.shape[1])
-    index.add(flat)
-    # Rounding in the search must not lose an exact copy at threshold 0.
-    limits, _, found = index.range_search(flat, max(threshold, 1e-3) ** 2)
-    rows = np.repeat(np.arange(len(flat)), np.diff(limits.astype(np.int64)))
-    gap = np.sqrt(((flat[rows].astype(np.float64) - flat[found]) ** 2).sum(1))
-    near = (gap < threshold) | (gap == 0)
-    links = coo_array((near[near], (rows[near], found[near])), shape=(len(flat), len(flat)))
-    _, component = connected_components(links, directed=False)
-    _, first = np.unique(component, return_index=True)
-    return first[component]
+    return groups(flat, max(float(np.nextafter(threshold, -1)), 0.0))  # strictly below, or a copy
 
 
 def read_split(path: str | Path) -> pd.DataFrame:
@@ -95,6 +93,48 @@ def rows_of_pool(table: pd.DataFrame, data: str) -> NDArray[np.int64]:
     return rows
 
 
+def trained_rows(
+    table: pd.DataFrame, data: str, dedup: pd.DataFrame | None = None
+) -> NDArray[np.int64]:
+    """The image numbers that an epoch shows of a pool, ascending: planted duplicates repeat.
+
+    With `dedup`, the table of a deduplication, only images that it kept, and each of them once.
+    """
+    rows = rows_of_pool(table, data)
+    if dedup is not None:
+        return rows[np.isin(rows, dedup.loc[dedup["kept"] == 1, "index"])]
+    return np.repeat(rows, table["times"].to_numpy()[rows])
+
+
+def deduplicated(
+    table: pd.DataFrame,
+    data: str,
+    features: NDArray[Any],
+    radius: float,
+    *,
+    taught: Iterable[str],
+    where: str,
+) -> pd.DataFrame:
+    """What is left of a pool without near-duplicates: index, group, times, kept; a row per image.
+
+    features (n, d) of all images; images within `radius` of each other are linked, and of every
+    group the first is kept, once, however many `times` it was planted. Raises UserError, which
+    begins with `where`, if a pool that the network is taught on keeps fewer than two images.
+    Source: Carlini et al. 2023, section 7.1.
+    """
+    rows = rows_of_pool(table, data)
+    found = unique(rows, features[rows], radius)
+    found.insert(2, "times", table["times"].to_numpy()[rows])
+    for pool in taught:
+        left, before = len(trained_rows(table, pool, found)), len(rows_of_pool(table, pool))
+        if left < LEAST:
+            raise UserError(
+                f"{where} leaves {left} of the {before} images of pool '{pool}', and a training "
+                f"needs {LEAST}; raise the threshold, so that fewer images count as the same"
+            )
+    return found
+
+
 def audited(table: pd.DataFrame) -> pd.DataFrame:
     """The rows that attacks are asked about: members and held-out images."""
     return table[table["pool"].isin(["members", "held-out"])].reset_index(drop=True)
@@ -105,6 +145,17 @@ def _balanced(rows: NDArray[Any], labels: NDArray[Any], rng: np.random.Generator
     rows = rng.permutation(rows)
     rank = pd.Series(labels[rows]).groupby(labels[rows]).cumcount().to_numpy()
     return rows[np.lexsort((labels[rows], rank))]
+
+
+def _planted(table: pd.DataFrame, n: int, rng: np.random.Generator) -> NDArray[Any]:
+    """n members at random, balanced over halves and folds as far as n and the members allow."""
+    members = table[table["pool"] == "members"]
+    members = members.iloc[rng.permutation(len(members))]
+    # Half and fold take turns crosswise: two images are of both halves and of both folds already.
+    turns = {("a", "dev"): 0, ("b", "test"): 1, ("b", "dev"): 2, ("a", "test"): 3}
+    turn = np.array([turns[pair] for pair in zip(members["half"], members["fold"], strict=True)])
+    rank = members.groupby(turn).cumcount().to_numpy()
+    return members["index"].to_numpy()[np.lexsort((turn, rank))[:n]]
 
 
 def _by_class(rows: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
