@@ -65,9 +65,23 @@ def _schema(model: type[BaseModel]) -> str:
         **model.model_json_schema(),
     }
     if model is config.Track:  # one that extends another only says what differs
-        whole = {"required": schema.pop("required")}
-        schema |= {"if": {"required": ["extends"]}, "else": whole}
+        sections = schema["$defs"]
+        schema |= {"if": {"required": ["extends"]}, "else": _required(schema, sections)}
+        for section in (schema, *sections.values()):
+            section.pop("required", None)
     return json.dumps(schema, indent=1, sort_keys=True) + "\n"
+
+
+def _required(section: dict[str, Any], sections: dict[str, Any]) -> dict[str, Any]:
+    """The part of a section's schema that says which keys must be there, in sections inside too."""
+    inside = {}
+    for key, value in section.get("properties", {}).items():
+        for kind in (value, *value.get("anyOf", [])):
+            name = kind.get("$ref", "").rpartition("/")[2]
+            if name and (found := _required(sections[name], sections)):
+                inside[key] = found
+    wanted = {"required": section.get("required"), "properties": inside}
+    return {key: value for key, value in wanted.items() if value}
 
 
 def _readme() -> str:

@@ -55,7 +55,7 @@ class Lesson:
     def copy(self) -> Tensor:
         """Which copy of its image each row is, (n,): 0 for the first, 1, 2, ... for its repeats."""
         numbers = pd.Series(self.index.numpy())
-        return torch.from_numpy(numbers.groupby(numbers).cumcount().to_numpy())
+        return torch.tensor(numbers.groupby(numbers).cumcount().tolist())
 
     def batch(self, rows: Tensor, flip: Tensor | None, schedule: Schedule, device: Any) -> Batch:
         """These rows, mirrored where `flip` (b,) says so."""
