@@ -167,6 +167,7 @@ def test_duplicates_that_are_copied_as_often_as_others_have_a_ratio_near_one():
         (0, 0, np.nan, np.nan, np.nan),
         (20, 0, np.nan, 19.0, np.nan),  # at least so many times more often
         (6, 3, 8.0, 1.7, 50.0),  # few, but a number
+        (40, 1, 160.0, 27.5, 6329.0),  # a large one, that one copy decides
     ],
 )
 def test_a_ratio_of_too_few_copies_is_unresolved(duplicates, others, value, low, high):
@@ -180,6 +181,12 @@ def test_a_ratio_of_too_few_copies_is_unresolved(duplicates, others, value, low,
     assert ratio.ci_low == pytest.approx(low, nan_ok=True, rel=0.05)
     assert ratio.ci_high == pytest.approx(high, nan_ok=True, rel=0.05)
     assert f"{others} of 4 others" in ratio.note
+
+
+def test_duplicates_that_are_never_copied_have_a_ratio_of_zero_with_an_upper_end():
+    _, ratio = duplicated([50] * 20 + [51] * 20, [False] * 20 + [True] * 20, [4, 1])
+    assert (ratio.value, ratio.ci_low, ratio.status) == (0.0, 0.0, "ok")
+    assert 0 < ratio.ci_high < 0.3
 
 
 def test_without_another_member_there_is_nothing_to_compare_a_duplicate_with():

@@ -14,7 +14,7 @@ from scipy.spatial.distance import cdist
 from leakboard.measures import similarity, tests
 from leakboard.measures.measure import Array, Measure, binomial, finite
 
-FEWEST = 10  # copies from which a ratio between two sorts of them can be told
+FEWEST = 5  # copies of ordinary members from which a ratio to them can be told
 Table = Mapping[str, Any]  # similarity, distance, runner_up, mean_k: (n,) each
 
 
@@ -76,11 +76,10 @@ def duplicated(
     table: as for `copies`, with `neighbor` (n,), the number of the nearest member; members: (m,)
     numbers, times: (m,) int, how often an epoch showed each of them. `copies_of_duplicates`: the
     share of all pictures that are copies (above the calibrated threshold) of a member with times
-    > 1. `copies_per_duplicate_ratio`: copies per such member over copies per other member, 1 if
-    duplicates are copied as often as others. Its interval is exact, given the number of copies:
-    c_d ~ Binomial(c_d + c_o, p), ratio = p / (1 - p) m_o / m_d. NaN and "unresolved" where one
-    sort of member is missing or has no copy to be compared with, "unresolved" too with fewer than
-    FEWEST copies.
+    > 1. `copies_per_duplicate_ratio`: copies per such member over copies per other member; 1 means
+    as often as others. Its interval, over pictures and not over members, is exact given the number
+    of copies: c_d ~ Binomial(c_d + c_o, p), ratio = p / (1 - p) m_o / m_d. It is "unresolved" with
+    fewer than FEWEST copies of other members, and NaN where there is nothing to divide by.
     """
     t = similarity.calibrated_threshold(background, calibration)
     s, nearest = np.asarray(table["similarity"]), np.asarray(table["neighbor"])
@@ -92,7 +91,7 @@ def duplicated(
     name = f"copies_of_duplicates:{extractor}"
     found = [Measure(name, *share, s.size, "share", "lower", note=note)]
     value = low = high = np.nan
-    status = "unresolved" if c_d + c_o < FEWEST else "ok"
+    status = "unresolved" if c_o < FEWEST else "ok"
     if c_d + c_o and m_d and m_o:
         ends = (p / (1 - p) * m_o / m_d if p < 1 else np.inf for p in binomial(c_d, c_d + c_o))
         value, low, high = ends
