@@ -9,6 +9,8 @@ from scipy.stats import binom
 from leakboard.measures.similarity import (
     calibrated_threshold,
     copying,
+    distance_at,
+    from_distance,
     memorization_ratio,
     memorized,
     nl2,
@@ -217,3 +219,22 @@ def test_copying_refuses_arrays_that_do_not_belong_together():
         copying(two, two, one, two, two, [], "pixels")
     with pytest.raises(ValueError, match="similarity holds 1 NaN"):
         copying(np.array([1, np.nan]), two, two, two, two, [], "pixels")
+
+
+@pytest.mark.parametrize(
+    ("measure", "similarities"),
+    [("cosine", [-1, 0, 0.9, 1]), ("rms", [0, 0.5, 0.94, 1]), ("l2", [-7.5, -0.25, 0])],
+)
+def test_the_distance_at_a_similarity_has_that_similarity(measure, similarities):
+    distances = np.array([distance_at(s, measure) for s in similarities])
+    np.testing.assert_allclose(from_distance(distances, measure), similarities, atol=1e-12)
+    assert distances[-1] == 0
+    assert (np.diff(distances) < 0).all()
+
+
+@pytest.mark.parametrize(
+    ("measure", "similarity"), [("cosine", 1.01), ("cosine", -1.01), ("rms", 1.01), ("l2", 0.01)]
+)
+def test_no_distance_is_more_alike_than_identical(measure, similarity):
+    with pytest.raises(ValueError, match="no distance has the similarity"):
+        distance_at(similarity, measure)

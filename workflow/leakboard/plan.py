@@ -11,7 +11,6 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from leakboard.checks import trains
 from leakboard.digests import digest
 from leakboard.names import PLAIN, Names
 
@@ -41,7 +40,7 @@ class Plan(Names):
     @cache  # noqa: B019 - a plan lives as long as the run
     def train(self, network: str, seed: int) -> Spec:
         entry = self.board.networks[network]
-        kind = trains(entry)
+        kind = self.kind(network)
         own = self.init_of(network)
         return {
             "stage": "train",
@@ -51,6 +50,7 @@ class Plan(Names):
             "kind": kind,
             "trainer": {"method": entry.trainer, "params": entry.params},
             "data": entry.data,
+            "dedup": digest(self.deduplicate(network)) if entry.dedup else None,
             "training": entry.training,
             "architecture": getattr(self.track.architecture, kind),
             "noise": self.track.noise.model_dump(),
@@ -59,6 +59,21 @@ class Plan(Names):
                 pool: digest(self.train(name, seed))
                 for pool, name in sorted(entry.teachers.items())
             },
+            "subset": digest(self.subset()),
+        }
+
+    def deduplicate(self, network: str) -> Spec:
+        """Which images of a network's pool are left; its feature space has the first seed."""
+        entry = self.board.networks[network]
+        assert entry.dedup is not None
+        return {
+            "stage": "deduplicate",
+            "network": network,
+            "data": entry.data,
+            "taught": sorted(entry.teachers) or [entry.data],
+            "features": digest(self.embed_pools(entry.dedup.extractor)),
+            "measure": self.measure_of(entry.dedup.extractor),
+            "similarity": entry.dedup.similarity,
             "subset": digest(self.subset()),
         }
 
@@ -204,6 +219,9 @@ class Plan(Names):
             "compared": None
             if defense == "none"
             else {"extractor": extractor, "calibration": judges.calibration},
+            "duplicated": {"extractor": extractor, "calibration": judges.calibration}
+            if self.track.subset.duplicates
+            else None,
             "permuted": {
                 "extractor": extractor,
                 "measure": self.measure_of(extractor),
@@ -276,7 +294,7 @@ class Plan(Names):
                 "quality": f"fid:{judges.quality}",
             },
             "trainings": {
-                name: [*self.closure(self.networks_of(name)), *self.eyes_of(name)]
+                name: self.closure([*self.networks_of(name), *self.eyes_of(name)])
                 for name, _ in entries
             },
             "networks": {name: self._lesson(name) for name in self.every_training},
@@ -300,7 +318,7 @@ class Plan(Names):
         taught = [f"{teacher} on {pool}" for pool, teacher in sorted(entry.teachers.items())]
         return {
             "trainer": entry.trainer,
-            "data": entry.data,
+            "data": f"{entry.data}, deduplicated" if entry.dedup else entry.data,
             "init": entry.init or "",
             "teachers": ", ".join(taught),
         }
