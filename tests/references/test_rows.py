@@ -213,12 +213,18 @@ def test_pictures_near_members_are_nearer_than_to_random_images(measure):
 def test_a_descriptor_that_knows_copies_is_told_from_one_that_does_not():
     real = RNG.normal(size=(300, 16))
     real /= np.linalg.norm(real, axis=1, keepdims=True)
-    background = RNG.uniform(0.3, 0.5, 300)
-    how = {"extractor": "toy", "measure": "cosine"}
+    near = RNG.uniform(0.3, 0.5, 300)
+    distance = np.sqrt(2 - 2 * near)
+    far = (
+        np.where(np.arange(300) < 30, 3.0, 1.0) * distance
+    )  # a tenth has nL2 = 1 / (1 / 2 + 3 / 2)
+    background = {"similarity": near, "distance": distance, "mean_k": (distance + far) / 2}
+    how = {"extractor": "toy", "measure": "cosine", "alpha": 0.5}
     good = values(copying.described(real, real, background, **how))
     assert good["self_similarity"] == pytest.approx(1.0)
     assert good["copy_recall"] == 1.0
-    assert good["background_similarity"] == pytest.approx(background.mean())
+    assert good["background_similarity"] == pytest.approx(near.mean())
+    assert good["background_nl2<1.4"] == good["background_nl2<1.6"] == 0.1
     bad = values(copying.described(real, np.roll(real, 1, axis=0), background, **how))
     assert bad["copy_recall"] == 0.0
     assert abs(bad["self_similarity"]) < 0.1

@@ -155,8 +155,28 @@ def test_copying_names_every_measure():
         "memorization_ratio:pixels",
         "similarity_p95:pixels",
         "similarity_max:pixels",
+        "nl2_top5%:pixels",
+        "nl2_top1:pixels",
     ]
-    assert all(m.better == "lower" and m.n == 200 and m.status == "ok" for m in found.values())
+    assert all(m.n == 200 and m.status == "ok" for m in found.values())
+    higher = [name for name, m in found.items() if m.better == "higher"]
+    assert higher == ["nl2_top5%:pixels", "nl2_top1:pixels"]
+
+
+def test_top5_and_top1_are_the_low_end_of_nl2():
+    # AMG, tables 2 and 3: of 1,000 samples the 50th smallest nL2 and the smallest.
+    rng = np.random.default_rng(0)
+    d_1 = rng.uniform(0.1, 1, 1000)
+    found = {
+        m.metric: m
+        for m in copying(1 - d_1, d_1, d_1 + 1, np.ones(1000), rng.uniform(size=99), [], "pixels")
+    }
+    top5, top1 = found["nl2_top5%:pixels"], found["nl2_top1:pixels"]
+    assert top1.value == pytest.approx(2 * d_1.min())
+    assert np.isnan(top1.ci_low)
+    ranked = np.sort(2 * d_1)
+    assert ranked[48] <= top5.value <= ranked[51]
+    assert ranked[30] < top5.ci_low < top5.value < top5.ci_high < ranked[70]
 
 
 def test_copying_counts_what_lies_strictly_above_each_threshold():
