@@ -50,6 +50,7 @@ def drawn(defense: str) -> set[str]:
         f"similarity pixels {defense}",
         f"copying pixels {defense}",
         f"quality local-classifier {defense}",
+        *([f"screening {defense}"] if defense == "rejection" else []),
     }
 
 
@@ -83,15 +84,18 @@ def seen(attack: str, sees: str) -> set[str]:
     return rows | {f"attack {attack} images {defense}" for defense in DEFENSES}
 
 
-DEFENSES = ("none", "cpsample", "dualmd", "distillmd")
-GUARDED = ("cpsample", "dualmd")
-DENOISERS = ("base", "half-a", "half-b", "distilled")
+DEFENSES = ("none", "cpsample", "amg", "rejection", "dualmd", "distillmd")
+GUARDED = ("cpsample", "amg", "dualmd")
+DENOISERS = ("base", "told", "half-a", "half-b", "distilled")
 LOSS = seen("loss", "weights") | seen("loss", "predictor")
 PIA = seen("pia", "weights")
 CPSAMPLE = drawn("cpsample") | queried("cpsample") | BOARD
-BASE = held("base") | told("none", "cpsample")
+BASED = ("none", "cpsample", "rejection")
+BASE = held("base") | told(*BASED) | BOARD
 BASE |= {f"copying pixels {defense}" for defense in DEFENSES}  # each is compared with none
-BASE |= drawn("none") | drawn("cpsample") | queried("none") | queried("cpsample") | BOARD
+BASE |= {job for defense in BASED for job in drawn(defense) | queried(defense)}
+AMG = drawn("amg") | queried("amg") | BOARD
+REJECTION = drawn("rejection") | queried("rejection") | BOARD
 DISTILLED = (
     held("distilled") | told("distillmd") | drawn("distillmd") | queried("distillmd") | BOARD
 )
@@ -120,6 +124,15 @@ EDITS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
     "a sampling-time param of one defense": (
         changed(SHARED, "defenses.cpsample.params.scale", 2.0),
         CPSAMPLE,
+    ),
+    "a param of a defense that looks at members": (
+        changed(SHARED, "defenses.amg.params.scale", 2.0),
+        AMG,
+    ),
+    "what a defense lets out": (
+        changed(SHARED, "defenses.rejection.params.tau", -1.0),
+        # A bare network is asked itself, whatever is done with its pictures.
+        REJECTION - {"membership loss predictor rejection"},
     ),
     "a track's override of that param": (
         changed(TRACK, "defenses.cpsample.params.scale", 2.0),
