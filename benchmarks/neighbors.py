@@ -1,11 +1,11 @@
 """How fast the neighbor search is, as a share of the machine's matrix products, and what it holds.
 
-python benchmarks/neighbors.py CIFAR_IMAGES.npz [METHOD ...]     # from the root
+OMP_NUM_THREADS=1 python benchmarks/neighbors.py CIFAR_IMAGES.npz [METHOD ...]     # from the root
 
 The file's `images` (n, 32, 32, 3) are each other's queries; then a million random vectors of 512
 numbers are searched. Methods: flat, torch (the flat search without FAISS), ivf, hnsw (of a million
-only when named: its graph takes the better part of an hour on one core). Products and searches take
-turns; the best of each counts, on a machine that others use too.
+only when named: its graph is built on one thread, for long). Products and searches take turns, and
+the best of each counts. Seconds are the processor's, whoever else uses the machine.
 """
 
 import subprocess
@@ -18,7 +18,7 @@ import torch
 
 from leakboard.neighbors import Index
 
-K, ROUNDS = 50, 3
+K, ROUNDS = 50, 2
 METHODS = {"cifar": ["flat", "torch", "ivf", "hnsw"], "random": ["flat", "torch", "ivf"]}
 
 
@@ -37,13 +37,13 @@ def vectors(case: str, images: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def product_rate(queries: np.ndarray, references: np.ndarray) -> float:
-    """Multiplications and additions per second of torch's matrix product, best of 3."""
+    """Multiplications and additions per processor second of torch's matrix product, best of 3."""
     q, r = torch.from_numpy(queries[:2048]), torch.from_numpy(references[:12_000]).T
     took = []
     for _ in range(3):
-        begun = time.perf_counter()
+        begun = time.process_time()
         q @ r
-        took.append(time.perf_counter() - begun)
+        took.append(time.process_time() - begun)
     return 2 * q.shape[0] * r.shape[1] * q.shape[1] / min(took)
 
 
@@ -67,14 +67,14 @@ def measured(case: str, method: str, images: str) -> None:
     queries, references = vectors(case, images)
     before = held("VmRSS")
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew
-    begun = time.perf_counter()
+    begun = time.process_time()
     index = Index(references, method="flat" if method == "torch" else method)
-    built = time.perf_counter() - begun
+    built = time.process_time() - begun
     rate, took, peak = 0.0, np.inf, 0.0
     for _ in range(ROUNDS):
-        begun = time.perf_counter()
+        begun = time.process_time()
         found = index.search(queries, K, own=case == "cifar")
-        took = min(took, time.perf_counter() - begun)
+        took = min(took, time.process_time() - begun)
         peak = peak or held("VmHWM") - before
         rate = max(rate, product_rate(queries, references))
     share = 2 * len(queries) * references.size / took / rate

@@ -308,6 +308,8 @@ def test_what_cannot_be_searched_is_refused():
         Index(np.full((3, 2), np.nan, dtype=np.float32))
     with pytest.raises(ValueError, match="queries hold NaN"):
         nearest(np.full((3, 8), np.nan, dtype=np.float32), points(9), 1)
+    with pytest.raises(ValueError, match="too large"):
+        nearest(np.full((3, 8), 1e19, dtype=np.float32), points(9), 1)
     with pytest.raises(ValueError, match="3 queries are not the 9 references"):
         nearest(points(3), points(9), 1, own=True)
     with pytest.raises(ValueError, match="references are"):

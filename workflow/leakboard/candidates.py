@@ -72,7 +72,7 @@ class Side:
             self.most, index = GPU_MOST, faiss.index_cpu_to_all_gpus(index)
         return index
 
-    def candidates(self, centered: Any, wanted: int) -> tuple[NDArray[np.float32], Ints]:
+    def candidates(self, centered: Any, wanted: int) -> tuple[NDArray[Any], Ints]:
         """Squared distances and rows, (n, wanted), in any order; row -1: fewer were found."""
         if self.index is not None and wanted <= self.most:
             if hasattr(self.index, "hnsw"):
@@ -90,14 +90,12 @@ class Side:
                 new, kept = new.topk(min(wanted, new.shape[1]), largest=False, sorted=False)
                 row = row.gather(1, kept)
             near, rows = new, row
-        return host(near), host(rows)
+        return host(near) + squares(centered)[:, None], host(rows)
 
     def block(self, centered: Any, part: slice) -> Any:
-        """Squared distances to some of the references, by the expanded square."""
-        block = centered @ (self.rows[part] - self.center).T
-        block *= -2
+        """Squared distances to some of the references, less the query's own square."""
+        block = (centered * -2) @ (self.rows[part] - self.center).T
         block += self.norms[part]
-        block += like(squares(centered).astype(np.float32), centered)[:, None]
         return block
 
     def gaps(self, queries: Any, query: Ints, row: Ints) -> Floats:

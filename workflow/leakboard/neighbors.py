@@ -161,10 +161,10 @@ class Index:
     def _near(self, queries: Any, limit: Floats) -> Iterator[tuple[Ints, Ints, Floats]]:
         """Pairs and squared distances: all within a squared limit (n,), and some a bit farther."""
         centered = queries - self.center
-        slack = self._slack(centered)
+        beyond = self._slack(centered) - squares(centered)  # a block leaves out the query's square
         for face in self.faces:
             for part in face.blocks:
-                most = (limit + slack).astype(np.float32)
+                most = (limit + beyond).astype(np.float32)
                 most = like(np.nextafter(most, np.float32(np.inf)), queries)
                 query, row = np.nonzero(host(face.block(centered, part) <= most[:, None]))
                 row += part.start
@@ -172,10 +172,10 @@ class Index:
 
     def _slack(self, centered: Any) -> Floats:
         """How far off a squared distance in float32 may be: the bound for a dot product."""
-        length = np.sqrt(squares(centered))
-        if not np.isfinite(length).all():
-            raise ValueError("queries hold NaN or infinite values")
-        return (self.dimension + 16) * ROUNDING * (length + self.reach) ** 2
+        largest = (np.sqrt(squares(centered)) + self.reach) ** 2
+        if not (largest < np.finfo(np.float32).max).all():
+            raise ValueError("queries hold NaN, or values too large for float32")
+        return (self.dimension + 16) * ROUNDING * largest
 
 
 def nearest(queries: Features, references: Features, k: int, **how: Any) -> Neighbors:
