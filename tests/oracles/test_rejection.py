@@ -173,6 +173,14 @@ def test_a_mirrored_member_is_a_member_where_the_networks_learn_it():
     assert (plain < 0.9).all()
 
 
+def test_at_each_step_it_predicts_what_its_network_predicts():
+    made, bare = target(tau=0.1), Denoiser(Net(), SCHEDULE)
+    for step, t in enumerate((999, 400, 20)):
+        x = SCHEDULE.noised(KNOWN, torch.ones_like(KNOWN), torch.tensor(t))
+        said = made.predictor()(x, torch.tensor(t), step=step)
+        assert torch.equal(said, bare(x, torch.tensor(t)))
+
+
 def test_a_screen_without_a_space_says_what_is_missing():
     bare = replace(target(), parts=Parts([Denoiser(Net(), SCHEDULE)]))
     with pytest.raises(ValueError, match="needs `extractor:`"):
