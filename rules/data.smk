@@ -2,7 +2,7 @@
 
 in    a dataset plug-in (workflow/leakboard/data)
 out   results/{track}/subset/images.npz   all images, uint8 NHWC, and labels
-      results/{track}/subset/split.csv    index, label, pool, half, fold
+      results/{track}/subset/split.csv    index, label, pool, half, fold, times
 """
 
 

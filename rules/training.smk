@@ -1,10 +1,29 @@
 """Training: a pool of images in, one network out, whoever will use it.
 
 in    results/{track}/subset/*, the networks it starts from or is taught by
-out   results/{track}/networks/{network}/seed{seed}/   a diffusers folder, and its loss curve
+out   results/{track}/subset/dedup/{network}.csv   which images of its pool are left, if it asks so
+      results/{track}/networks/{network}/seed{seed}/   a diffusers folder, and its loss curve
       results/{track}/checkpoints/{network}/seed{seed}/   of a running training, not declared: its
                                                      loss curve, and where it goes on when killed
 """
+
+
+rule deduplicate:
+    """Find the near-duplicates in a network's pool, and keep one image of each group."""
+    input:
+        features=made("embed_pools", "features", "compared"),
+        split=rules.subset.output.split,
+        code=code("deduplicate"),
+    output:
+        table="results/{track}/subset/dedup/{network}.csv",
+    log:
+        "results/logs/deduplicate/{track}/{network}.log",
+    conda:
+        "../envs/leakboard.yaml"
+    params:
+        spec=spec("deduplicate"),
+    script:
+        "../workflow/deduplicate.py"
 
 
 rule train:
@@ -14,6 +33,7 @@ rule train:
         split=rules.subset.output.split,
         init=init_files,
         teachers=made("train", "weights", "teachers"),
+        dedup=made("deduplicate", "table", "dedup"),
         code=code("train"),
     output:
         weights="results/{track}/networks/{network}/seed{seed}/diffusion_pytorch_model.safetensors",

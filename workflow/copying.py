@@ -15,8 +15,13 @@ with job(snakemake.log[0]):
     if spec["compared"]:
         undefended = artefacts.read_table(files.undefended[0], spec["undefended"])
         found += copying.compared(undefended, table, background, **spec["compared"])
+    split = subset.read_split(files.split)
+    if spec["duplicated"]:
+        members = split[split["pool"] == "members"]
+        index, times = members["index"].to_numpy(), members["times"].to_numpy()
+        found += copying.duplicated(table, background, index, times, **spec["duplicated"])
     drawn = artefacts.read_npz(files.features, spec["features"])["features"]
-    audited = subset.audited(subset.read_split(files.split))
+    audited = subset.audited(split)
     real = artefacts.read_npz(files.pools, spec["pools"])["real"][audited["index"]]
     member = (audited["pool"] == "members").to_numpy()
     rng = numpy_generator("permutation", *spec["names"])

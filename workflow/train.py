@@ -12,8 +12,9 @@ with job(snakemake.log[0], snakemake.output.perf, dict(snakemake.wildcards)) as 
     spec = json.loads(snakemake.params.spec)
     data = artefacts.read_npz(snakemake.input.images, spec["subset"])
     split = subset.read_split(snakemake.input.split)
+    dedup = subset.read_split(snakemake.input.dedup[0]) if spec["dedup"] else None
     taught = list(spec["teachers"])
-    pools = {name: subset.rows_of_pool(split, name) for name in taught or [spec["data"]]}
+    pools = {name: subset.trained_rows(split, name, dedup) for name in taught or [spec["data"]]}
     folder = Path(snakemake.output.weights).parent
     training = prepare(
         spec,

@@ -51,6 +51,7 @@ def read(tmp_path: Path) -> Callable[..., Resolved]:
     return reading
 
 
+DEDUP = f"{SHARED}: networks/deduplicated/dedup"
 CPSAMPLE = f"{TRACK}: defenses/cpsample/params"
 BAD = {  # what is wrong: the edit, then what the only line of the message must say
     "an unknown top-level key": (
@@ -101,6 +102,66 @@ BAD = {  # what is wrong: the edit, then what the only line of the message must 
     "a teacher that is a classifier": (
         {f"{SHARED}: networks/kd/teachers": {"members": "random-labels"}},
         [SHARED, "networks.kd.teachers.members", "'random-labels' is a classifier"],
+    ),
+    "more duplicated images than members": (
+        {f"{TRACK}: subset/duplicates": {"images": 101, "times": 2}},
+        [TRACK, "subset.duplicates.images", "101 of 100 members", "at most 100"],
+    ),
+    "an image that is repeated once": (
+        {f"{TRACK}: subset/duplicates": {"images": 10, "times": 1}},
+        [TRACK, "subset.duplicates.times", "greater than or equal to 2", "got 1"],
+    ),
+    "no duplicated image": (
+        {f"{TRACK}: subset/duplicates": {"images": 0, "times": 2}},
+        [TRACK, "subset.duplicates.images", "greater than or equal to 1", "got 0"],
+    ),
+    "duplicates of which only the number is given": (
+        {f"{TRACK}: subset/duplicates": {"images": 10}},
+        [TRACK, "subset.duplicates.times", "missing"],
+    ),
+    "an unknown key in a section that may be absent": (
+        {f"{TRACK}: subset/duplicates": {"images": 10, "times": 2, "time": 2}},
+        [TRACK, "subset.duplicates.time", "unknown key", "did you mean 'times'?"],
+    ),
+    "an unknown key in a deduplication": (
+        {f"{DEDUP}/similarty": 0.9},
+        [SHARED, "networks.deduplicated.dedup.similarty", "did you mean 'similarity'?"],
+    ),
+    "a deduplication in an unknown space": (
+        {f"{DEDUP}/extractor": "pixel"},
+        [SHARED, "networks.deduplicated.dedup.extractor", "no extractor 'pixel'", "mean 'pixels'?"],
+    ),
+    "a deduplication at more than identical": (
+        {f"{DEDUP}/similarity": 1.1},
+        [
+            SHARED,
+            "networks.deduplicated.dedup.similarity",
+            "from -1 to 1 (identical)",
+            "cosine",
+            "1.1",
+        ],
+    ),
+    "a deduplication at a similarity that is a distance": (
+        {f"{DEDUP}/extractor": "local-classifier", f"{DEDUP}/similarity": 0.5},
+        [SHARED, "networks.deduplicated.dedup.similarity", "from -inf to 0 (identical)", "l2"],
+    ),
+    "a deduplication that needs the network it is for": (
+        {f"{SHARED}: networks/local-sscd/dedup": {"extractor": "local-sscd", "similarity": 0.9}},
+        [SHARED, "networks.local-sscd", "local-sscd -> local-sscd"],
+    ),
+    "two deduplications that need each other": (
+        {
+            f"{SHARED}: networks/{name}/dedup": {"extractor": other, "similarity": -1.0}
+            for name, other in (
+                ("local-sscd", "local-classifier"),
+                ("local-classifier", "local-sscd"),
+            )
+        },
+        [SHARED, "networks.local-classifier", "local-sscd -> local-classifier"],
+    ),
+    "an unknown way to label duplicates": (
+        {f"{SHARED}: networks/random-labels/params": {"duplicates": "oposite"}},
+        [SHARED, "networks.random-labels.params.duplicates", "'opposite'", "'oposite'"],
     ),
     "too few members to halve": (
         {

@@ -16,6 +16,7 @@ from leakboard import docs, plugins
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT / "config/config.yaml"
 TRACKS = sorted((ROOT / "config/tracks").glob("*.yaml"))
+DUPLICATES = ROOT / "config/tracks/digits-duplicates.yaml"
 DIGITS = ROOT / "config/tracks/digits.yaml"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
@@ -80,6 +81,9 @@ def test_a_shipped_track_fits_its_schema(path: Path) -> None:
         ("track", DIGITS, ["sampling", "sampler"], "euler"),
         ("track", DIGITS, ["subset", "members"], 1),
         ("track", DIGITS, ["about"], None),
+        ("track", DIGITS, ["sampling"], {"steps": 50}),
+        ("track", DIGITS, ["subset", "duplicates"], {"images": 10}),
+        ("track", DUPLICATES, ["subset", "duplicates", "times"], 1),
     ],
 )
 def test_a_schema_refuses_what_the_run_refuses(

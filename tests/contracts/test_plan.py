@@ -178,12 +178,110 @@ def test_a_threshold_changes_rows_and_no_artefact(plan: Callable[..., Plan]) -> 
     assert all(name.startswith("pixels ") for name in stage(made, "copying"))
 
 
+def test_another_neighbor_search_changes_what_is_read_from_it_and_no_features(
+    plan: Callable[..., Plan],
+) -> None:
+    made = changed(plan, {"track/evaluation/index": "ivf"})
+    stages = {name.partition(" ")[0] for name in made}
+    assert stages == {"similarity", "describe", "copying", "gather", "rank"}
+    assert len(stage(made, "similarity")) == len(plan().board.extractors) * len(
+        plan().board.defenses
+    )
+
+
+def test_training_with_mirrored_images_has_copies_searched_among_mirrored_ones_too(
+    plan: Callable[..., Plan],
+) -> None:
+    flipped = {"networks/base/training": {"flip": True}}
+    assert (plan().mirrored, plan(flipped).mirrored) == (False, True)
+    made = changed(plan, flipped)
+    assert stage(made, "pools") == set(plan().board.extractors)
+    assert len(stage(made, "similarity")) == len(stage(artefacts(plan()).keys(), "similarity"))
+    classifier = {"networks/random-labels/training": {"flip": True}}
+    assert not plan(classifier).mirrored, "no picture is drawn from a classifier alone"
+
+
 def test_a_caveat_changes_the_ranking_alone(plan: Callable[..., Plan]) -> None:
     assert changed(plan, {"defenses/cpsample/caveat": "a new remark"}) == {"rank"}
 
 
 def test_the_split_changes_everything(plan: Callable[..., Plan]) -> None:
     assert changed(plan, {"track/subset/seed": 1}) == artefacts(plan()).keys()
+
+
+UNIQUE = {
+    "trainer": "standard",
+    "data": "members",
+    "init": "pretrained",
+    "dedup": {"extractor": "local-sscd", "similarity": 0.9},
+}
+DEDUPED = {"networks/unique": UNIQUE, "defenses/dedup": {"denoisers": ["unique"]}}
+
+
+def test_planted_duplicates_change_everything(plan: Callable[..., Plan]) -> None:
+    before = artefacts(plan())
+    ten = {"track/subset/duplicates": {"images": 10, "times": 10}}
+    assert changed(plan, ten) == before.keys()
+    nine = {"track/subset/duplicates": {"images": 10, "times": 9}}
+    assert not set(artefacts(plan(ten)).values()) & set(artefacts(plan(nine)).values())
+
+
+def test_a_threshold_of_deduplication_changes_that_network_and_what_depends_on_it(
+    plan: Callable[..., Plan],
+) -> None:
+    student = {**NETWORKS["distilled"], "teachers": {"members": "unique"}}
+    board = {**DEDUPED, "networks/student": student}
+    before = artefacts(plan(board))
+    later = {"networks/unique": {**UNIQUE, "dedup": {**UNIQUE["dedup"], "similarity": 0.8}}}
+    after = artefacts(plan(board | later))
+    made = {name for name in before if before[name] != after[name]}
+    assert stage(made, "train") == {"unique", "student"}
+    assert stage(made, "samples") == {"dedup"}
+    assert stage(made, "attack") == {"loss weights unique", "secmi weights unique"}
+    rows = stage(made, "copying") | stage(made, "quality") | stage(made, "membership")
+    assert rows
+    assert all("dedup" in name for name in rows)
+    assert "subset" not in made
+    assert not stage(made, "pools")
+
+
+def test_a_network_without_deduplication_depends_on_no_feature_space(
+    plan: Callable[..., Plan],
+) -> None:
+    retrained = {"networks/local-sscd/training": {"steps": 6}}
+    assert stage(changed(plan, retrained), "train") == {"local-sscd"}
+    before, after = artefacts(plan(DEDUPED)), artefacts(plan(DEDUPED | retrained))
+    made = {name for name in before if before[name] != after[name]}
+    assert stage(made, "train") == {"local-sscd", "unique"}
+
+
+def test_a_deduplication_needs_its_judge_with_the_first_seed_alone(
+    plan: Callable[..., Plan],
+) -> None:
+    made = plan(DEDUPED | {"track/seeds": [5, 6]})
+    assert needs.dedup(made, "unique") == [{}]
+    assert needs.compared(made, "unique") == [{"extractor": "local-sscd"}]
+    assert needs.encoder(made, "local-sscd") == [{"network": "local-sscd", "seed": 5}]
+    assert needs.dedup(made, "base") == needs.compared(made, "base") == []
+    assert made.train("unique", 5)["dedup"] == made.train("unique", 6)["dedup"]
+    assert made.train("unique", 5)["dedup"] == digest(made.deduplicate("unique"))
+    trained = [(n["network"], n["seed"]) for n in needs.trainings(made)]
+    assert [seed for name, seed in trained if name == "local-sscd"] == [5]
+    assert [seed for name, seed in trained if name == "unique"] == [5, 6]
+    assert made.closure(["unique"]).index("local-sscd") < made.closure(["unique"]).index("unique")
+    assert made.urgency("local-sscd") > made.urgency("unique")
+    assert "local-sscd" not in made.denoisers  # whose loss curves are drawn together
+    assert "local-sscd" in made.rank()["trainings"]["dedup"]  # which the defense pays for
+    assert "local-sscd" not in made.rank()["trainings"]["none"]
+
+
+def test_rows_about_duplicates_are_asked_for_where_there_are_some(
+    plan: Callable[..., Plan],
+) -> None:
+    planted = {"track/subset/duplicates": {"images": 2, "times": 2}}
+    cell = {"extractor": "pixels", "defense": "none", "sampler": PLAIN, "seed": SEED}
+    assert plan().copying(**cell)["duplicated"] is None
+    assert plan(planted).copying(**cell)["duplicated"] is not None
 
 
 def test_swapping_two_values_changes_the_digest(plan: Callable[..., Plan]) -> None:

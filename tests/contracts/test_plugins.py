@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -27,6 +27,7 @@ from leakboard.checks import accesses, trains
 from leakboard.config import Resolved
 from leakboard.diffusion import Parts, Schedule, Service
 from leakboard.errors import UserError
+from leakboard.features import Space
 from leakboard.lessons import Batch
 from leakboard.measures.membership import auc
 from leakboard.measures.similarity import from_distance
@@ -119,18 +120,69 @@ def _given(group: str, method: str) -> dict[str, Any]:
 
 # --- defenses ------------------------------------------------------------------------------------
 
-MEMBERS = oracles.draw(32, seed=1)
+MEMBERS = oracles.draw(64, seed=1)
 LEVELS = (0, 1, 20, 100, 400, LAST)
 
 
-def parts(count: int) -> Parts:
+COINS = torch.arange(len(MEMBERS)) % 2
+
+
+@dataclass(frozen=True)
+class Told:
+    """An exact denoiser of class 0, guided by 1.5; the classes are the members' coins."""
+
+    schedule: Schedule = SCHEDULE
+    guidance: float = 1.5
+    classes: Tensor = field(default_factory=lambda: torch.zeros(16, dtype=torch.long))
+
+    def given(self, x: Tensor, t: Tensor, classes: Tensor | None) -> Tensor:
+        if classes is None:
+            return oracles.Empirical(MEMBERS, SCHEDULE)(x, t)
+        each = [oracles.Empirical(MEMBERS[coin == COINS], SCHEDULE)(x, t) for coin in (0, 1)]
+        return torch.stack(each)[classes, torch.arange(len(x))]
+
+    def __call__(self, x: Tensor, t: Tensor, *, step: int = 0) -> Tensor:
+        free, own = self.given(x, t, None), self.given(x, t, self.classes[: len(x)])
+        return free + self.guidance * (own - free)
+
+
+@cache
+def space(method: str) -> Space:
+    """The members in an extractor's space, its network as it was before any training.
+
+    In float64: how a library sums a convolution depends on the size of the batch.
+    """
+    torch.manual_seed(0)
+    net = networks.build("encoder", {"width": 8, "dim": 16}, 8, 1, outputs=2).eval().double()
+    net.requires_grad_(False)
+    extractor = plugins.load("extractors", method, {})
+
+    def extract(x: Tensor) -> Tensor:
+        return extractor.features(x.double(), net).float()
+
+    return Space(extract, extractor.measure, MEMBERS, COINS)
+
+
+def parts(count: int, extractor: str = "pixels", told: bool = False) -> Parts:
     """Exact parts: the denoisers know halves of the members if there are several, else all."""
-    coins = torch.arange(len(MEMBERS)) % 2
+    exact = [oracles.Empirical(MEMBERS[i::count], SCHEDULE) for i in range(count)]
     return Parts(
-        denoisers=[oracles.Empirical(MEMBERS[i::count], SCHEDULE) for i in range(count)],
-        classifier=oracles.RandomLabelPosterior(MEMBERS, coins, SCHEDULE),
+        denoisers=[Told()] if told else exact,
+        classifier=oracles.RandomLabelPosterior(MEMBERS, COINS, SCHEDULE),
         members=MEMBERS,
+        space=space(extractor),
     )
+
+
+def parts_for(method: str, params: dict[str, Any], entry: Any) -> Parts:
+    """What an entry is handed: as many denoisers, and an extractor of the same method."""
+    looks = (
+        board.extractors[each.extractor].method
+        for board in boards().values()
+        for each in board.defenses.values()
+        if each is entry and each.extractor
+    )
+    return parts(denoisers(method, entry), next(looks, "pixels"), bool(params.get("weaken")))
 
 
 def denoisers(method: str, entry: Any) -> int:
@@ -141,8 +193,7 @@ def denoisers(method: str, entry: Any) -> int:
 
 
 def predictor(method: str, params: dict[str, Any], entry: Any) -> Any:
-    exact = parts(denoisers(method, entry))
-    return plugins.load("defenses", method, params).guard(exact)
+    return plugins.load("defenses", method, params).guard(parts_for(method, params, entry))
 
 
 def noised(t: int) -> Tensor:
@@ -177,12 +228,14 @@ def test_a_defense_answers_the_same_question_the_same_way(method, params, entry)
 
 @every("defenses")
 def test_batch_mates_never_matter_to_a_defense(method, params, entry) -> None:
+    # A defense may follow a batch from step to step, so every image alone has a predictor.
     guarded = predictor(method, params, entry)
+    followed = [predictor(method, params, entry) for _ in range(16)]
     for step, t in enumerate(LEVELS):
         x = noised(t)
         together = guarded(x, torch.tensor(t), step=step)
         for j in range(16):
-            alone = guarded(x[j : j + 1], torch.tensor(t), step=step)
+            alone = followed[j](x[j : j + 1], torch.tensor(t), step=step)
             torch.testing.assert_close(alone[0], together[j], **CLOSE)
 
 
@@ -218,12 +271,15 @@ def test_a_defense_leaves_what_its_denoisers_say_as_it_is(method, params, entry)
         def __init__(self, denoiser: Any) -> None:
             self.denoiser = denoiser
 
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.denoiser, name)
+
         def __call__(self, x: Tensor, t: Tensor, *, step: int) -> Tensor:
             eps = self.denoiser(x, t, step=step)
             said.append((eps, eps.clone()))
             return eps
 
-    real = parts(denoisers(method, entry))
+    real = parts_for(method, params, entry)
     recorded = replace(real, denoisers=[Recorded(d) for d in real.denoisers])
     guarded = plugins.load("defenses", method, params).guard(recorded)
     for step, t in enumerate(LEVELS):
@@ -249,7 +305,7 @@ STRONG = [case for case in entries("defenses") if set(STRENGTHS) & case.values[1
 @pytest.mark.parametrize(("method", "params", "entry"), STRONG)
 def test_a_defense_of_no_strength_is_no_defense_bit_for_bit(method, params, entry) -> None:
     weak = {**params, **{key: 0.0 for key in STRENGTHS if key in params}}
-    undefended = predictor("none", {}, None)
+    (undefended,) = parts_for(method, params, entry).denoisers[:1]
     guarded, acts = predictor(method, weak, entry), predictor(method, params, entry)
     moved = False
     for step, t in enumerate(LEVELS):

@@ -115,7 +115,7 @@ def test_a_checkpoint_that_was_cut_short_is_refused_by_name(tmp_path, monkeypatc
         begin(tmp_path).run()
 
 
-def prepared(folder, **changes):
+def prepared(folder, pools=None, **changes):
     spec = {
         "track": "test",
         "network": "tiny",
@@ -129,12 +129,30 @@ def prepared(folder, **changes):
         **changes,
     }
     how = {"init": None, "teachers": {}, "inputs": [], "checkpoints": folder}
-    return training.prepare(spec, Trainer(), PIXELS, LABELS, {"members": np.arange(40)}, **how)
+    pools = pools or {"members": np.arange(40)}
+    return training.prepare(spec, Trainer(), PIXELS, LABELS, pools, **how)
 
 
 def test_a_checkpoint_is_kept_apart_by_everything_that_made_it(tmp_path):
     same, again, other = (prepared(tmp_path, seed=seed).checkpoint for seed in (0, 0, 1))
     assert same == again != other
+
+
+def test_a_repeated_image_is_trained_on_as_often_and_its_copies_are_numbered(tmp_path):
+    rows = np.array([0, 1, 1, 1, 2, 3, 3])
+    (lesson,) = prepared(tmp_path, pools={"members": rows}).lessons
+    assert lesson.copy.tolist() == [0, 0, 1, 2, 0, 0, 1]
+    seen = []
+    for step in range(7):
+        batch = lesson.batch(rows_of(step, 7, 4, ("x",)), None, Schedule.linear(), "cpu")
+        assert torch.equal(batch.images, to_float(PIXELS[batch.index.numpy()]))
+        seen += zip(batch.index.tolist(), batch.copy.tolist(), strict=True)
+    numbered = [(0, 0), (1, 0), (1, 1), (1, 2), (2, 0), (3, 0), (3, 1)]
+    assert sorted(seen) == sorted(4 * numbered)  # four epochs
+
+
+def test_no_image_repeated_means_no_copy():
+    assert DATA.copy.tolist() == [0] * 40
 
 
 def test_every_epoch_shows_every_image_once():

@@ -5,6 +5,7 @@ import torch
 
 from leakboard.defenses.cpsample import Defense
 from leakboard.diffusion import Parts, Schedule, sample
+from leakboard.lessons import Batch
 from leakboard.oracles import Empirical, RandomLabelPosterior, draw
 from leakboard.randomness import PerImage
 from leakboard.trainers.random_labels import Trainer
@@ -127,15 +128,73 @@ def test_the_exact_posterior_knows_members_and_nothing_at_the_highest_noise():
     assert high == pytest.approx(0.6931, abs=0.02)
 
 
-def test_two_copies_with_opposite_coins_are_unprotected_and_grouped_ones_are_not():
-    twins = MEMBERS[:1].repeat(2, 1, 1, 1)
-    images = torch.cat([twins, MEMBERS[1:11]])
-    rest = torch.tensor([0.0, 1.0] * 5)
-    x, t = twins[:1], torch.tensor(20)
-    opposite = RandomLabelPosterior(images, torch.cat([torch.tensor([0.0, 1.0]), rest]), SCHEDULE)
-    grouped = RandomLabelPosterior(images, torch.cat([torch.tensor([1.0, 1.0]), rest]), SCHEDULE)
-    assert opposite(x, t).sigmoid().item() == pytest.approx(0.5, abs=1e-4)
-    assert grouped(x, t).sigmoid().item() > 0.999
+def twins(duplicates: str, copies: int = 2, others: int = 10) -> Parts:
+    """Oracles of a training set that shows its first image several times; coins by the trainer."""
+    index = torch.tensor([0] * copies + list(range(1, 1 + others)))
+    copy = torch.tensor([*range(copies), *([0] * others)])
+    return parts(MEMBERS[index], Trainer(duplicates=duplicates).labels(index, copy))
+
+
+def test_the_copies_of_an_image_share_its_coin_or_take_turns_between_both_labels():
+    index, copy = torch.tensor([7, 3, 7, 7, 3]), torch.tensor([0, 0, 1, 2, 1])
+    coins = Trainer().labels(torch.arange(10))
+    assert torch.equal(Trainer().labels(index, copy), coins[index])
+    opposite = Trainer(duplicates="opposite").labels(index, copy)
+    assert torch.equal(opposite, (coins[index] + torch.tensor([0, 0, 1, 0, 1])) % 2)
+    assert torch.equal(Trainer(duplicates="opposite").labels(index), coins[index])
+
+
+def test_a_batch_s_copies_reach_the_loss():
+    seen = {}
+    index, copy = torch.tensor([0, 0, 1]), torch.tensor([0, 1, 0])
+
+    class Sure:  # as sure as can be of the labels that a trainer without copies would give
+        def __call__(self, x, t):
+            return 20 * (2 * Trainer().labels(index) - 1)[:, None]
+
+    batch = Batch(MEMBERS[index], torch.zeros(3).long(), index, SCHEDULE, None, copy)
+    for name in ("grouped", "opposite"):
+        rng = torch.Generator().manual_seed(0)
+        seen[name] = Trainer(duplicates=name).loss(Sure(), batch, rng).item()
+    assert seen["grouped"] < 1e-6
+    assert seen["opposite"] == pytest.approx(20 / 3, rel=1e-3)  # one of three labels is turned
+
+
+@pytest.mark.parametrize("copies", [2, 10])
+def test_copies_with_opposite_coins_cancel_to_one_half_exactly_and_are_left_alone(copies):
+    only, among = twins("opposite", copies, others=0), twins("opposite", copies)
+    for t in (0, 20, 100, 300):
+        x, level = noised(t, 1), torch.tensor(t)
+        assert only.classifier(x, level).sigmoid().item() == 0.5
+        assert Defense().gradient(only.classifier, x, level).abs().max() < 1e-6
+    for t in (0, 20):  # nothing else is near, so other members do not matter
+        x, level = noised(t, 1), torch.tensor(t)
+        assert among.classifier(x, level).sigmoid().item() == pytest.approx(0.5, abs=1e-6)
+        plain = among.denoisers[0](x, level, step=0)
+        guarded = Defense(alpha=0.25, scale=100.0).guard(among)
+        assert torch.equal(guarded(x, level, step=0), plain)
+
+
+@pytest.mark.parametrize("copies", [2, 10])
+def test_grouped_copies_are_recognized_and_pushed_away(copies):
+    oracle = twins("grouped", copies)
+    coin = Trainer().labels(torch.tensor([0])).item()
+    for t in (0, 20):
+        x, level = noised(t, 1), torch.tensor(t)
+        p = oracle.classifier(x, level).sigmoid().item()
+        assert (p if coin else 1 - p) > 0.999
+    x, level = noised(250, 1), torch.tensor(250)
+    p = oracle.classifier(x, level).sigmoid().item()
+    assert (p if coin else 1 - p) > 0.999
+    plain = oracle.denoisers[0](x, level, step=0)
+    guarded = Defense(alpha=0.25, scale=100.0).guard(oracle)
+    assert not torch.equal(guarded(x, level, step=0), plain)
+
+
+def test_an_odd_number_of_opposite_copies_leaves_the_odd_one_s_label():
+    coin = Trainer().labels(torch.tensor([0])).item()
+    p = twins("opposite", 3).classifier(noised(20, 1), torch.tensor(20)).sigmoid().item()
+    assert p == pytest.approx((2 if coin else 1) / 3, abs=1e-6)
 
 
 def test_coins_are_fair_and_belong_to_the_image_not_to_its_place():

@@ -247,13 +247,48 @@ def test_memory_is_bounded_whatever_the_queries_references_and_dimensions(engine
     if engine == "without faiss":
         monkeypatch.setitem(sys.modules, "faiss", None)
     peaks = []
-    for n, m, d in ((6000, 100, 3072), (100, 6000, 3072), (6000, 6000, 16), (3, 4, 10**6)):
+    for n, m, d in ((6000, 100, 3072), (100, 6000, 3072), (6000, 6000, 16)):
         queries, references = points(n, d), points(m, d, seed=1)
         tracemalloc.start()
         nearest(queries, references, min(50, m))
         peaks.append(tracemalloc.get_traced_memory()[1] / 1e6)
         tracemalloc.stop()
     assert max(peaks) < 250, peaks  # MB; all gaps of the first would be 6000 x 50 x 3072 x 8 B
+
+
+def test_rows_of_any_length_are_taken_a_few_at_a_time(monkeypatch):
+    monkeypatch.setattr(candidates, "ROOM", 2**20)
+    references = points(100, d=10**5)
+    tracemalloc.start()
+    nearest(references, references, 3, own=True)
+    peak = tracemalloc.get_traced_memory()[1] / 1e6
+    tracemalloc.stop()
+    assert peak < 30, "MB; the rows themselves are 40, and centered ones would be as many"
+
+
+def test_what_an_index_misses_altogether_is_looked_for():
+    references = points(3000)
+    index = Index(references, method="hnsw")
+
+    class Blind:
+        def search(self, queries, k):
+            rows = np.full((len(queries), k), -1)
+            rows[:, :2] = [0, 1]
+            return np.where(rows < 0, np.float32(3e38), 0), rows
+
+    index.faces[0].index = Blind()
+    found = index.search(points(40, seed=1), 6)
+    assert (found.index == brute(points(40, seed=1), references, 6)[1]).all()
+
+
+def test_far_from_the_origin_the_candidates_are_not_in_doubt(monkeypatch):
+    def unexpected(*args):
+        raise AssertionError("all references were gone through")
+
+    monkeypatch.setattr(Index, "_nearest_of_all", unexpected)
+    references = points(400) + 1000
+    found = nearest(references[:30], references, 5)
+    assert (found.index == brute(references[:30], references, 5)[1]).all()
 
 
 def test_too_few_references_are_refused(find):

@@ -33,6 +33,7 @@ def measured(seed: int = 0, shift: float = 0.0) -> list[dict[str, object]]:
         rows.append(row(defense, HEADLINE["copies"], copies + shift, **ends, **drawn))
         rows.append(row(defense, HEADLINE["copies"], 1.0, **drawn | {"sampler": "side"}))
         rows.append(row(defense, "memorization_ratio:pixels", copies, **drawn))
+        rows.append(row(defense, "nl2<1.4:pixels", copies / 2, **drawn))
         rows.append(row(defense, "fid:local-classifier", 3.0, ci_low=2, ci_high=4, **drawn))
         rows.append(row(defense, "kid:local-classifier", -0.001, **drawn))
         if defense != "none":

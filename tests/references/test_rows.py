@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binomtest
 
 from leakboard.costs import costs, trainings
 from leakboard.measures import copying
@@ -128,6 +129,73 @@ def test_copies_are_counted_above_what_strangers_reach():
     assert found["copy_rate>0.97"] == 0.0
 
 
+def duplicated(neighbors, copied, times):
+    """The two rows about duplicates: pictures with these nearest members, copies or not."""
+    background = np.linspace(0.2, 0.6, 1000)
+    near = {"neighbor": np.array(neighbors), "similarity": np.where(copied, 0.95, 0.5)}
+    members, times = np.arange(len(times)) + 50, np.array(times)
+    share, ratio = copying.duplicated(near, background, members, times, **HOW)
+    assert share.metric == "copies_of_duplicates:toy"
+    assert ratio.metric == "copies_per_duplicate_ratio:toy"
+    return share, ratio
+
+
+def test_a_ratio_says_how_many_times_more_often_a_duplicate_is_copied():
+    # Member 50 is repeated, 51 to 54 are not: 24 copies of the one, 6 of the four others.
+    neighbors = [50] * 40 + [51] * 30 + [54] * 30
+    copied = [True] * 24 + [False] * 16 + [True] * 6 + [False] * 54
+    share, ratio = duplicated(neighbors, copied, [5, 1, 1, 1, 1])
+    assert (share.value, share.n, share.status) == (0.24, 100, "ok")
+    assert share.ci_low < 0.24 < share.ci_high
+    assert (ratio.n, ratio.status) == (30, "ok")
+    assert ratio.value == pytest.approx(24 / (6 / 4))
+    assert "24 copies of 1 members trained on 5 times, 6 of 4 others" in ratio.note
+    ends = binomtest(24, 30).proportion_ci()
+    odds = [4 * p / (1 - p) for p in (ends.low, ends.high)]
+    assert [ratio.ci_low, ratio.ci_high] == pytest.approx(odds)
+
+
+def test_duplicates_that_are_copied_as_often_as_others_have_a_ratio_near_one():
+    neighbors = np.repeat(np.arange(50, 60), 30)
+    _, ratio = duplicated(neighbors, np.tile([True, False], 150), [3, 3] + [1] * 8)
+    assert ratio.value == pytest.approx(1.0)
+    assert ratio.ci_low < 1 < ratio.ci_high < 2
+
+
+@pytest.mark.parametrize(
+    ("duplicates", "others", "value", "low", "high"),
+    [
+        (0, 0, np.nan, np.nan, np.nan),
+        (20, 0, np.nan, 19.0, np.nan),  # at least so many times more often
+        (6, 3, 8.0, 1.7, 50.0),  # few, but a number
+        (40, 1, 160.0, 27.5, 6329.0),  # a large one, that one copy decides
+    ],
+)
+def test_a_ratio_of_too_few_copies_is_unresolved(duplicates, others, value, low, high):
+    neighbors = [50] * 50 + [51] * 50
+    copied = [True] * duplicates + [False] * (50 - duplicates)
+    copied += [True] * others + [False] * (50 - others)
+    share, ratio = duplicated(neighbors, copied, [5, 1, 1, 1, 1])
+    assert share.status == "ok"
+    assert ratio.status == "unresolved"
+    assert ratio.value == pytest.approx(value, nan_ok=True)
+    assert ratio.ci_low == pytest.approx(low, nan_ok=True, rel=0.05)
+    assert ratio.ci_high == pytest.approx(high, nan_ok=True, rel=0.05)
+    assert f"{others} of 4 others" in ratio.note
+
+
+def test_duplicates_that_are_never_copied_have_a_ratio_of_zero_with_an_upper_end():
+    _, ratio = duplicated([50] * 20 + [51] * 20, [False] * 20 + [True] * 20, [4, 1])
+    assert (ratio.value, ratio.ci_low, ratio.status) == (0.0, 0.0, "ok")
+    assert 0 < ratio.ci_high < 0.3
+
+
+def test_without_another_member_there_is_nothing_to_compare_a_duplicate_with():
+    _, ratio = duplicated([50] * 40, [True] * 40, [2])
+    assert ratio.status == "unresolved"
+    assert np.isnan([ratio.value, ratio.ci_low, ratio.ci_high]).all()
+
+
 @pytest.mark.parametrize("measure", ["cosine", "rms"])
 def test_pictures_near_members_are_nearer_than_to_random_images(measure):
     real = RNG.normal(size=(400, 8))
@@ -146,12 +214,18 @@ def test_pictures_near_members_are_nearer_than_to_random_images(measure):
 def test_a_descriptor_that_knows_copies_is_told_from_one_that_does_not():
     real = RNG.normal(size=(300, 16))
     real /= np.linalg.norm(real, axis=1, keepdims=True)
-    background = RNG.uniform(0.3, 0.5, 300)
-    how = {"extractor": "toy", "measure": "cosine"}
+    near = RNG.uniform(0.3, 0.5, 300)
+    distance = np.sqrt(2 - 2 * near)
+    far = (
+        np.where(np.arange(300) < 30, 3.0, 1.0) * distance
+    )  # a tenth has nL2 = 1 / (1 / 2 + 3 / 2)
+    background = {"similarity": near, "distance": distance, "mean_k": (distance + far) / 2}
+    how = {"extractor": "toy", "measure": "cosine", "alpha": 0.5}
     good = values(copying.described(real, real, background, **how))
     assert good["self_similarity"] == pytest.approx(1.0)
     assert good["copy_recall"] == 1.0
-    assert good["background_similarity"] == pytest.approx(background.mean())
+    assert good["background_similarity"] == pytest.approx(near.mean())
+    assert good["background_nl2<1.4"] == good["background_nl2<1.6"] == 0.1
     bad = values(copying.described(real, np.roll(real, 1, axis=0), background, **how))
     assert bad["copy_recall"] == 0.0
     assert abs(bad["self_similarity"]) < 0.1
@@ -255,6 +329,20 @@ def test_a_defense_pays_for_the_trainings_it_rests_on_and_for_all_its_shards():
     assert made["sampling_seconds"].to_dict() == {"none": 20.0, "cpsample": 30.0}
     assert made["sampling_ratio"].to_dict() == {"none": 1.0, "cpsample": 1.5}
     assert made["peak_memory_mb"].to_dict() == {"none": 100.0, "cpsample": 300.0}
+
+
+def test_a_training_that_is_made_with_one_seed_is_paid_for_with_each():
+    jobs = [("judge", "0", 7.0), ("own", "0", 100.0), ("own", "1", 200.0), ("base", "1", 50.0)]
+    perf = [
+        {"network": name, "seed": seed, "seconds": seconds, "peak_memory_mb": 1.0}
+        for name, seed, seconds in jobs
+    ]
+    for defense, seed in [("none", "0"), ("none", "1"), ("dedup", "0"), ("dedup", "1")]:
+        drawn = {"defense": defense, "seed": seed, "shard": "0", "drawing_seconds": 1.0}
+        perf.append({**drawn, "seconds": 2.0, "peak_memory_mb": 1.0})
+    made = costs(perf, {"none": [], "dedup": ["judge", "own"]}).set_index(["defense", "seed"])
+    assert made["training_seconds"]["dedup"].to_dict() == {0: 107.0, 1: 207.0}
+    assert made["training_seconds"]["none"].to_dict() == {0: 0.0, 1: 0.0}
 
 
 def test_every_training_of_the_board_is_listed_with_its_steps_and_epochs():

@@ -9,6 +9,8 @@ from scipy.stats import binom
 from leakboard.measures.similarity import (
     calibrated_threshold,
     copying,
+    distance_at,
+    from_distance,
     memorization_ratio,
     memorized,
     nl2,
@@ -153,8 +155,28 @@ def test_copying_names_every_measure():
         "memorization_ratio:pixels",
         "similarity_p95:pixels",
         "similarity_max:pixels",
+        "nl2_top5%:pixels",
+        "nl2_top1:pixels",
     ]
-    assert all(m.better == "lower" and m.n == 200 and m.status == "ok" for m in found.values())
+    assert all(m.n == 200 and m.status == "ok" for m in found.values())
+    higher = [name for name, m in found.items() if m.better == "higher"]
+    assert higher == ["nl2_top5%:pixels", "nl2_top1:pixels"]
+
+
+def test_top5_and_top1_are_the_low_end_of_nl2():
+    # AMG, tables 2 and 3: of 1,000 samples the 50th smallest nL2 and the smallest.
+    rng = np.random.default_rng(0)
+    d_1 = rng.uniform(0.1, 1, 1000)
+    found = {
+        m.metric: m
+        for m in copying(1 - d_1, d_1, d_1 + 1, np.ones(1000), rng.uniform(size=99), [], "pixels")
+    }
+    top5, top1 = found["nl2_top5%:pixels"], found["nl2_top1:pixels"]
+    assert top1.value == pytest.approx(2 * d_1.min())
+    assert np.isnan(top1.ci_low)
+    ranked = np.sort(2 * d_1)
+    assert ranked[48] <= top5.value <= ranked[51]
+    assert ranked[30] < top5.ci_low < top5.value < top5.ci_high < ranked[70]
 
 
 def test_copying_counts_what_lies_strictly_above_each_threshold():
@@ -217,3 +239,22 @@ def test_copying_refuses_arrays_that_do_not_belong_together():
         copying(two, two, one, two, two, [], "pixels")
     with pytest.raises(ValueError, match="similarity holds 1 NaN"):
         copying(np.array([1, np.nan]), two, two, two, two, [], "pixels")
+
+
+@pytest.mark.parametrize(
+    ("measure", "similarities"),
+    [("cosine", [-1, 0, 0.9, 1]), ("rms", [0, 0.5, 0.94, 1]), ("l2", [-7.5, -0.25, 0])],
+)
+def test_the_distance_at_a_similarity_has_that_similarity(measure, similarities):
+    distances = np.array([distance_at(s, measure) for s in similarities])
+    np.testing.assert_allclose(from_distance(distances, measure), similarities, atol=1e-12)
+    assert distances[-1] == 0
+    assert (np.diff(distances) < 0).all()
+
+
+@pytest.mark.parametrize(
+    ("measure", "similarity"), [("cosine", 1.01), ("cosine", -1.01), ("rms", 1.01), ("l2", 0.01)]
+)
+def test_no_distance_is_more_alike_than_identical(measure, similarity):
+    with pytest.raises(ValueError, match="no distance has the similarity"):
+        distance_at(similarity, measure)

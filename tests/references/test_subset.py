@@ -4,12 +4,16 @@ import numpy as np
 import pytest
 
 from leakboard.data.digits import Dataset
+from leakboard.duplicates import deduplicated, groups
 from leakboard.errors import UserError
 from leakboard.splits import near_duplicates, split
-from leakboard.subset import audited, rows_of_pool
+from leakboard.subset import audited, rows_of_pool, trained_rows
 
 IMAGES, LABELS = Dataset().load()
 HOW = {"members": 100, "held_out": 1000, "near_duplicate": 0.06, "seed": 0}
+
+
+PLANTED = {"images": 10, "times": 7}
 
 
 def rms(a, b):
@@ -69,6 +73,109 @@ def test_the_digits_hold_the_near_duplicates_that_brute_force_finds():
             first[i] = first[j] = min(first[i], first[j])
     assert len(pairs) > 10
     assert (near_duplicates(IMAGES, 0.08) == first).all()
+
+
+def test_the_radius_of_a_group_includes_its_end_and_chains_are_one_group():
+    rows = np.array([[0.0], [3.0], [1.0], [4.5], [9.0], [9.0]])
+    assert groups(rows, 0.0).tolist() == [0, 1, 2, 3, 4, 4]
+    assert groups(rows, 0.999).tolist() == [0, 1, 2, 3, 4, 4]
+    assert groups(rows, 1.0).tolist() == [0, 1, 0, 3, 4, 4]
+    assert groups(rows, 2.0).tolist() == [0, 0, 0, 0, 4, 4]
+    assert groups(rows, 4.5).tolist() == [0] * 6
+
+
+def test_groups_are_those_of_all_distances_however_far_from_zero_and_however_many():
+    rng = np.random.default_rng(0)
+    rows = (100 + rng.normal(size=(2500, 8))).astype(np.float32)
+    rows[[7, 1500, 2400]] = rows[3]  # exact copies, in other parts of the search
+    assert (groups(rows, 0.0) == np.where(rows[:, 0] == rows[3, 0], 3, np.arange(2500))).all()
+    gap = np.sqrt(((rows[:, None].astype(float) - rows[None]) ** 2).sum(-1))
+    first = np.arange(2500)
+    for _ in range(50):  # the lowest number spreads along the links
+        first = np.where(gap <= 0.9, first[None], 2500).min(1)
+    found = groups(rows, 0.9)
+    assert 100 < len(np.unique(found)) < 2400
+    assert (found == first).all()
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 10, 100])
+def test_planted_duplicates_change_nothing_but_how_often_some_members_are_shown(table, n):
+    planted = split(IMAGES, LABELS, **HOW, duplicates={"images": n, "times": 7})
+    assert (table["times"] == 1).all()
+    assert planted.drop(columns="times").equals(table.drop(columns="times"))
+    chosen = planted[planted["times"] != 1]
+    assert len(chosen) == n
+    assert (chosen["times"] == 7).all()
+    assert (chosen["pool"] == "members").all()
+    for columns in (["half"], ["fold"], ["half", "fold"]):
+        counts = chosen.groupby(columns).size()
+        cells = 2 ** len(columns)
+        assert len(counts) == min(n, cells)  # two are of both halves and of both folds
+        assert counts.max() - (counts.min() if n >= cells else 0) <= 1
+
+
+def test_which_members_are_planted_depends_on_the_seed_of_the_subset_alone(table):
+    one, two = (split(IMAGES, LABELS, **HOW, duplicates=PLANTED) for _ in range(2))
+    assert one.equals(two)
+    more = split(IMAGES, LABELS, **HOW, duplicates={"images": 20, "times": 2})
+    assert set(np.flatnonzero(one["times"] > 1)) < set(np.flatnonzero(more["times"] > 1))
+    other = split(IMAGES, LABELS, **{**HOW, "seed": 1}, duplicates=PLANTED)
+    assert (other["times"] != one["times"]).any()
+
+
+def test_trainings_see_the_repeats_and_everybody_else_sees_each_image_once(table):
+    planted = split(IMAGES, LABELS, **HOW, duplicates=PLANTED)
+    for pool in ("members", "half-a", "half-b", "reference"):
+        rows, shown = rows_of_pool(planted, pool), trained_rows(planted, pool)
+        assert (rows == rows_of_pool(table, pool)).all()
+        assert (rows == trained_rows(table, pool)).all()
+        found, counts = np.unique(shown, return_counts=True)
+        assert (found == rows).all()
+        assert (counts == planted["times"].to_numpy()[rows]).all()
+    assert len(trained_rows(planted, "members")) == 100 + 10 * 6
+    assert len(audited(planted)) == 1100
+
+
+def test_a_deduplicated_pool_holds_the_first_of_each_group_once():
+    planted = split(IMAGES, LABELS, **HOW, duplicates=PLANTED)
+    rows = rows_of_pool(planted, "members")
+    features = np.arange(1797.0)[:, None] * 10
+    features[rows[5]] = features[rows[2]] + 1  # a near-duplicate among distinct members
+    features[rows[8]] = features[rows[5]] + 1  # and a chain
+    how = {"taught": ["members"], "where": "networks.a.dedup.similarity: 0.9"}
+    found = deduplicated(planted, "members", features, 1.0, **how)
+    assert found.columns.tolist() == ["index", "group", "times", "kept"]
+    assert (found["index"] == rows).all()
+    assert found["group"].tolist() == [
+        rows[2] if i in (5, 8) else row for i, row in enumerate(rows)
+    ]
+    assert (found["times"] == planted["times"].to_numpy()[rows]).all()
+    left = np.delete(rows, [5, 8])
+    assert (trained_rows(planted, "members", found) == left).all()
+    halves = [trained_rows(planted, half, found) for half in ("half-a", "half-b")]
+    assert sorted(np.concatenate(halves)) == left.tolist()
+
+
+@pytest.mark.parametrize(
+    ("taught", "radius", "said"),
+    [
+        (["members"], 1e9, r"leaves 1 of the 100 images of pool 'members'"),
+        (["half-a", "half-b"], 0.5, r"leaves 0 of the 50 images of pool 'half-b'"),
+    ],
+)
+def test_too_little_left_of_a_pool_is_refused_with_network_threshold_and_count(
+    table, taught, radius, said
+):
+    # All of half b equals the first image of half a, and comes after it.
+    halves = {half: rows_of_pool(table, half) for half in ("half-a", "half-b")}
+    table = table.copy()
+    ordered = np.sort(np.concatenate(list(halves.values())))
+    table.loc[ordered, "half"] = ["a"] * 50 + ["b"] * 50
+    features = np.arange(1797.0)[:, None] * 10
+    features[ordered[50:]] = features[ordered[0]]
+    where = "networks.twin.dedup.similarity: 0.9"
+    with pytest.raises(UserError, match=rf"^networks\.twin\.dedup\.similarity: 0\.9 {said}"):
+        deduplicated(table, "members", features, radius, taught=taught, where=where)
 
 
 def test_another_seed_is_another_split_and_the_same_seed_the_same(table):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from typing import TYPE_CHECKING
@@ -82,6 +83,7 @@ def test_every_cell_of_the_configuration_has_rows(rows: pd.DataFrame) -> None:
         pairs = set(zip(own["attack"], own["sees"], strict=True)) - {("", "")}
         loss = {("loss", "weights"), ("loss", "predictor")}
         assert pairs == loss | {("pia", "weights"), ("one-step", "images")}
+    assert not rows["metric"].str.contains("duplicate").any()  # nothing was planted
     assert not rows.duplicated(["defense", "sampler", "attack", "sees", "metric"]).any()
 
 
@@ -236,3 +238,32 @@ def test_a_training_starts_from_a_diffusers_folder_as_it_does_from_a_network(boa
     done = board.snakemake(target)
     assert done.returncode == 0, done.stdout
     assert (board.network("base") / "training.csv").read_bytes() == before
+
+
+def test_planted_duplicates_are_trained_on_and_a_deduplication_finds_them(board: Folder) -> None:
+    before = pd.read_csv(board.board / "subset/split.csv", keep_default_na=False)
+    board.set(TRACK, "subset.duplicates", {"images": 4, "times": 3})
+    unique = {"trainer": "standard", "data": "members", "training": {"steps": 8}}
+    unique["dedup"] = {"extractor": "pixels", "similarity": 0.95}
+    board.set("config/config.yaml", "networks.unique", unique)
+    cell = "measurements/copying/pixels/none/plain/seed0.json"
+    files = [board.network("unique") / "config.json", board.board / cell]
+    done = board.snakemake(*(str(file.relative_to(board.path)) for file in files))
+    assert done.returncode == 0, done.stdout
+    split = pd.read_csv(board.board / "subset/split.csv", keep_default_na=False)
+    assert split.drop(columns="times").equals(before.drop(columns="times"))
+    planted = split[split["times"] == 3]
+    assert (len(planted), set(planted["pool"])) == (4, {"members"})
+    table = pd.read_csv(board.board / "subset/dedup/unique.csv")
+    assert table["index"].tolist() == split.loc[split["pool"] == "members", "index"].tolist()
+    assert (table["kept"] == 1).all()  # distinct images are not alike, each stays once
+    perf = board.board / "perf/train"
+    shown = {
+        name: json.loads((perf / name / "seed0.json").read_text(encoding="utf-8"))
+        for name in ("base", "unique")
+    }
+    assert {name: job["images"] for name, job in shown.items()} == {"base": 28, "unique": 20}
+    assert shown["base"]["steps"] == shown["unique"]["steps"] == 8
+    rows = {row["metric"]: row for row in json.loads(files[1].read_text(encoding="utf-8"))}
+    assert rows["copies_of_duplicates:pixels"]["n"] == 24
+    assert "4 members trained on 3 times" in rows["copies_per_duplicate_ratio:pixels"]["note"]

@@ -108,6 +108,14 @@ def remarked(file: str) -> Callable[[Folder], None]:
     return lambda board: board.append(f"{LIBRARY}/{file}", COMMENT)
 
 
+def deduplicate(content: dict[str, Any]) -> None:
+    """Add a network that is trained without near-duplicates, and the defense of its name."""
+    entry = {**content["networks"]["base"], "training": {"steps": 8}}
+    entry["dedup"] = {"extractor": "pixels", "similarity": 0.9}
+    content["networks"]["unique"] = entry
+    content["defenses"]["unique"] = {"denoisers": ["unique"]}
+
+
 EDITS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
     "a sampling-time param of one defense": (
         changed(SHARED, "defenses.cpsample.params.scale", 2.0),
@@ -260,6 +268,15 @@ EDITS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
         | {"attack loss predictor gentle"}
         | queried("gentle")
         | told("gentle")
+        | BOARD,
+    ),
+    "a new defense that removes near-duplicates": (
+        lambda board: board.change(SHARED, deduplicate),
+        {"deduplicate unique", "train unique"}
+        | held("unique")
+        | drawn("unique")
+        | queried("unique")
+        | told("unique")
         | BOARD,
     ),
     "a new attack": (

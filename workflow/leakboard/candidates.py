@@ -7,6 +7,7 @@ here are NumPy arrays, or torch tensors on a device.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,7 +38,7 @@ class Side:
             raise ValueError("references hold NaN or infinite values")
         self.reach = float(np.sqrt(norms.max(initial=0)))
         self.norms = like(norms.astype(np.float32), rows)
-        self.most = len(rows)
+        self.most, self.threads = len(rows), 1
         self.index = self._built(method) if isinstance(rows, np.ndarray) else None
 
     def _built(self, method: str) -> Any:
@@ -45,10 +46,13 @@ class Side:
         try:
             import faiss
         except ImportError:
+            import torch
+
+            self.threads = torch.get_num_threads()
             return None
         m, d = self.rows.shape
         gpus = faiss.get_num_gpus() if hasattr(faiss, "StandardGpuResources") else 0
-        threads = faiss.omp_get_max_threads()
+        self.threads = faiss.omp_get_max_threads()
         index: Any
         if method == "flat":
             index = faiss.IndexFlatL2(d)
@@ -63,7 +67,7 @@ class Side:
             faiss.omp_set_num_threads(1)  # links depend on the order of insertion
         for part in self.blocks:
             index.add(self.rows[part] - self.center)
-        faiss.omp_set_num_threads(threads)
+        faiss.omp_set_num_threads(self.threads)
         if gpus:
             self.most, index = GPU_MOST, faiss.index_cpu_to_all_gpus(index)
         return index
@@ -99,16 +103,20 @@ class Side:
     def gaps(self, queries: Any, query: Ints, row: Ints) -> Floats:
         """Squared distances of pairs, (n,), by subtraction in float64."""
         gap = np.empty(len(query))
-        on_host = isinstance(queries, np.ndarray)
-        step = max(1, (SPAN if on_host else DEVICE_SPAN) // max(1, self.rows.shape[1]))
-        for i in range(0, len(query), step):
+        span = SPAN if isinstance(queries, np.ndarray) else DEVICE_SPAN
+        step = max(1, span // max(1, self.rows.shape[1]))
+
+        def fill(i: int) -> None:
             q, r = query[i : i + step], row[i : i + step]
-            if on_host:
+            if isinstance(queries, np.ndarray):
                 part = np.subtract(queries[q], self.rows[r], dtype=np.float64)
                 gap[i : i + step] = np.einsum("ij,ij->i", part, part)
             else:
                 part = queries[like(q, queries)].double() - self.rows[like(r, queries)]
                 gap[i : i + step] = host(part.square().sum(1))
+
+        with ThreadPoolExecutor(self.threads) as pool:  # NumPy lets go of the interpreter
+            list(pool.map(fill, range(0, len(query), step)))
         return gap
 
 

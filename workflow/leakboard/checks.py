@@ -13,6 +13,7 @@ from leakboard.config import Defense, Network, Resolved
 
 KINDS = ("denoiser", "classifier", "encoder")
 HALVES = ("half-a", "half-b")
+RANGES = {"cosine": (-1.0, 1.0), "rms": (0.0, 1.0), "l2": (float("-inf"), 0.0)}  # of similarity
 TO_HALVE = 4  # members: an image to tune on and one to test on in each half
 
 
@@ -29,6 +30,16 @@ def conditional(network: Network) -> bool:
 def accesses(attack: str) -> tuple[str, ...]:
     """What a method of attack can query: the raw networks, the defended predictor, a service."""
     return tuple(plugins.constant("attacks", attack, "sees") or ("weights", "predictor"))
+
+
+def encoder(board: Resolved, network: str) -> list[str]:
+    """The network in whose feature space a network's pool is rid of near-duplicates: one, or none.
+
+    Names that do not exist are left out: `check` says so.
+    """
+    dedup = board.networks[network].dedup
+    entry = board.extractors.get(dedup.extractor) if dedup else None
+    return [entry.network] if entry and entry.network else []
 
 
 def check(board: Resolved, both: str, here: str) -> Iterator[str]:
@@ -70,7 +81,24 @@ def _networks(board: Resolved) -> Iterator[str]:
                 f"networks.{name}.init: '{network.init}' is neither a network nor a diffusers "
                 f"folder; {plugins.did_you_mean(network.init, networks)}"
             )
-        yield from _cycle(name, networks)
+        yield from (f"networks.{name}.dedup{problem}" for problem in _dedup(network, board))
+        yield from _cycle(name, board)
+
+
+def _dedup(network: Network, board: Resolved) -> Iterator[str]:
+    if network.dedup is None:
+        return
+    extractor, similarity = network.dedup.extractor, network.dedup.similarity
+    if extractor not in board.extractors:
+        yield f".extractor: {_unknown(extractor, board.extractors, 'extractor')}"
+        return
+    measure = plugins.constant("extractors", board.extractors[extractor].method, "measure")
+    low, high = RANGES[measure]
+    if not low <= similarity <= high:
+        yield (
+            f".similarity: expected a number from {low:g} to {high:g} (identical), which is what "
+            f"extractor '{extractor}' measures ({measure}), got {similarity:g}"
+        )
 
 
 def _teachers(network: Network, board: Resolved) -> Iterator[str]:
@@ -94,12 +122,14 @@ def _teachers(network: Network, board: Resolved) -> Iterator[str]:
         )
 
 
-def _cycle(name: str, networks: Mapping[str, Network]) -> Iterator[str]:
+def _cycle(name: str, board: Resolved) -> Iterator[str]:
+    networks = board.networks
     stack, seen = [[name]], set()
     while stack:
         path = stack.pop()
         entry = networks[path[-1]]
-        for needed in (*entry.teachers.values(), *filter(None, [entry.init])):
+        others = [*entry.teachers.values(), *filter(None, [entry.init]), *encoder(board, path[-1])]
+        for needed in others:
             if needed == name and name == min(path):  # a cycle is told once
                 yield (
                     f"networks.{name}: is needed for its own training: "
@@ -213,6 +243,12 @@ def _sizes(board: Resolved) -> Iterator[str]:
         yield (
             f"subset: members + held_out = {wanted}, but dataset '{track.dataset.method}' has "
             f"{size} images; ask for fewer"
+        )
+    planted = track.subset.duplicates
+    if planted and planted.images > track.subset.members:
+        yield (
+            f"subset.duplicates.images: {planted.images} of {track.subset.members} members; set it "
+            f"to at most {track.subset.members}"
         )
     halved = [n for n, e in board.networks.items() if {e.data, *e.teachers} & set(HALVES)]
     if halved and track.subset.members < TO_HALVE:

@@ -57,6 +57,13 @@ class Dataset(Strict):
     params: dict[str, Any] = Field({}, description="the method's own params")
 
 
+class Duplicates(Strict):
+    """Members that are planted in the training set more than once, all else being equal."""
+
+    images: int = Field(ge=1, description="how many members, spread over halves and folds")
+    times: int = Field(ge=2, description="how often an epoch shows each of them")
+
+
 class Subset(Strict):
     """Which images are members, held-out and reference."""
 
@@ -66,6 +73,7 @@ class Subset(Strict):
         0.0, ge=0, lt=1, description="of images nearer than this (RMS, pixels in [0, 1]), one stays"
     )
     seed: int = Field(0, description="another seed, another split")
+    duplicates: Duplicates | None = Field(None, description="members that repeat in trainings")
 
 
 class Noise(Strict):
@@ -141,6 +149,15 @@ class Entry(Strict):
     caveat: str = Field("", description="what a reader must know before comparing")
 
 
+class Dedup(Strict):
+    """A pool without near-duplicates: of images linked by similarity, the first stays, once."""
+
+    extractor: Name = Field(description="the feature space; its network has the track's first seed")
+    similarity: float = Field(
+        description="images at least so similar, as this extractor measures it, are one"
+    )
+
+
 class Network(Entry):
     """Anything trained: a denoiser, a classifier, an encoder. Trained once per track and seed."""
 
@@ -152,6 +169,7 @@ class Network(Entry):
     teachers: dict[Pool, Name] = Field(
         {}, description="pool: network that teaches on it; two pools take turns, batch by batch"
     )
+    dedup: Dedup | None = Field(None, description="train on the pool without near-duplicates")
     params: dict[str, Any] = Field({}, description="the trainer's own params")
     training: dict[str, Any] = Field({}, description="what differs from the track's training")
 

@@ -17,16 +17,18 @@ def costs(
     """One row per (defense, seed), in seconds and MB, from the jobs' perf records.
 
     training_seconds counts every training that the defense rests on (`trainings`), also those it
-    shares; sampling_seconds the drawing itself, without start-up; sampling_ratio is to `none`;
-    peak_memory_mb the largest of all these jobs.
+    shares, and those that are made with one seed for all; sampling_seconds the drawing itself,
+    without start-up; sampling_ratio is to `none`; peak_memory_mb the largest of all these jobs.
     """
     jobs = pd.DataFrame(list(perf))
     trained = jobs[jobs["network"].notna()] if "network" in jobs else jobs.iloc[:0]
     drawn = jobs[jobs["defense"].notna()]
     rows = []
     for (defense, seed), shards in drawn.groupby(["defense", "seed"], sort=False):
-        needed = trained[trained["network"].isin(trainings[str(defense)])]
-        needed = needed[(needed["seed"] == seed) | ~needed["network"].duplicated(keep=False)]
+        mine = trained["network"].isin(trainings[str(defense)])
+        own = trained["seed"] == seed
+        once = ~trained["network"].isin(trained.loc[own, "network"])  # with another seed alone
+        needed = trained[mine & (own | once)]
         memory = pd.concat([needed["peak_memory_mb"], shards["peak_memory_mb"]])
         rows.append(
             {

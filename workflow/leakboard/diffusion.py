@@ -19,8 +19,6 @@ from leakboard.randomness import PerImage
 if TYPE_CHECKING:
     from diffusers import UNet2DModel
 
-    from leakboard.features import Space
-
 
 @dataclass(frozen=True)
 class Schedule:
@@ -120,7 +118,7 @@ class Parts:
     denoisers: Sequence[Predictor]
     classifier: Callable[[Tensor, Tensor], Tensor] | None = None  # (x_t, t) -> logits (b, outputs)
     members: Tensor | None = field(default=None, repr=False)  # (m, c, h, w): the clean members
-    space: Space | None = None  # an extractor's, with the members in it
+    space: Any = None  # a features.Space: an extractor's, with the members in it
 
 
 @dataclass(frozen=True)

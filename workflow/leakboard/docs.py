@@ -15,12 +15,14 @@ from leakboard import config, plugins
 SECTIONS: list[tuple[str, type[BaseModel], str]] = [
     ("config/config.yaml", config.Shared, ""),
     ("networks.<name>", config.Network, ""),
+    ("dedup", config.Dedup, "In `networks.<name>`."),
     ("extractors.<name>", config.Extractor, ""),
     ("defenses.<name>", config.Defense, ""),
     ("attacks.<name>", config.Attack, ""),
     ("config/tracks/<name>.yaml", config.Track, ""),
     ("dataset", config.Dataset, ""),
     ("subset", config.Subset, ""),
+    ("duplicates", config.Duplicates, "In `subset`."),
     ("noise", config.Noise, ""),
     ("architecture", config.Architecture, ""),
     ("training", config.Training, "Also `networks.<name>.training`, which changes single values."),
@@ -63,9 +65,23 @@ def _schema(model: type[BaseModel]) -> str:
         **model.model_json_schema(),
     }
     if model is config.Track:  # one that extends another only says what differs
-        whole = {"required": schema.pop("required")}
-        schema |= {"if": {"required": ["extends"]}, "else": whole}
+        sections = schema["$defs"]
+        schema |= {"if": {"required": ["extends"]}, "else": _required(schema, sections)}
+        for section in (schema, *sections.values()):
+            section.pop("required", None)
     return json.dumps(schema, indent=1, sort_keys=True) + "\n"
+
+
+def _required(section: dict[str, Any], sections: dict[str, Any]) -> dict[str, Any]:
+    """The part of a section's schema that says which keys must be there, in sections inside too."""
+    inside = {}
+    for key, value in section.get("properties", {}).items():
+        for kind in (value, *value.get("anyOf", [])):
+            name = kind.get("$ref", "").rpartition("/")[2]
+            if name and (found := _required(sections[name], sections)):
+                inside[key] = found
+    wanted = {"required": section.get("required"), "properties": inside}
+    return {key: value for key, value in wanted.items() if value}
 
 
 def _readme() -> str:

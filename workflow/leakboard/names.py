@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from leakboard import plugins
-from leakboard.checks import conditional, trains
+from leakboard.checks import conditional, encoder, trains
 from leakboard.config import Resolved
 
 PLAIN = "plain"  # the sampler that attacks nothing
@@ -34,6 +34,10 @@ class Names:
         """The networks that teach a training, in the order of the pools' names."""
         return [name for _, name in sorted(self.board.networks[network].teachers.items())]
 
+    def needed_by(self, network: str) -> list[str]:
+        """Every network that a training waits for: its start, its teachers, its deduplicator's."""
+        return [*self.init_of(network), *self.teachers_of(network), *encoder(self.board, network)]
+
     def networks_of(self, defense: str) -> list[str]:
         """The networks that a defense draws with: its denoisers, then its classifier."""
         entry = self.board.defenses[defense]
@@ -43,7 +47,7 @@ class Names:
         """The networks and all that their trainings need, in an order in which they can be made."""
         done: list[str] = []
         for name in networks:
-            needed = self.closure([*self.init_of(name), *self.teachers_of(name)])
+            needed = self.closure(self.needed_by(name))
             done += [n for n in [*needed, name] if n not in done]
         return done
 
@@ -52,10 +56,10 @@ class Names:
 
         Teachers of one student thus run side by side, before a teacher that teaches alone.
         """
-        needs = {n: [*self.init_of(n), *self.teachers_of(n)] for n in self.board.networks}
+        needs = {name: self.needed_by(name) for name in self.board.networks}
         after = [name for name, needed in needs.items() if network in needed]
         waiting = max((self.urgency(name) + len(needs[name]) for name in after), default=0)
-        return waiting + 1 + (trains(self.board.networks[network]) == "denoiser")
+        return waiting + 1 + (self.kind(network) == "denoiser")
 
     def encoder_of(self, extractor: str) -> list[str]:
         """The network that an extractor uses: one, or none."""
@@ -70,12 +74,6 @@ class Names:
         """The encoder with which a defense looks for members: one, or none."""
         extractor = self.board.defenses[defense].extractor
         return self.encoder_of(extractor) if extractor else []
-
-    @property
-    def eyes(self) -> list[str]:
-        """The encoders of all defenses: trained once per track, with the first seed."""
-        every = (name for defense in self.board.defenses for name in self.eyes_of(defense))
-        return list(dict.fromkeys(every))
 
     def plugins(self, stage: str, **names: Any) -> dict[str, str]:
         """group: method of the plug-ins that a job of this stage loads."""
@@ -111,7 +109,16 @@ class Names:
     def denoisers(self) -> list[str]:
         """Every denoiser that a defense draws with, and what it was fine-tuned from."""
         every = (name for entry in self.board.defenses.values() for name in entry.denoisers)
-        return self.closure(every)
+        return [name for name in self.closure(every) if self.kind(name) == "denoiser"]
+
+    def kind(self, network: str) -> str:
+        """What a network is: "denoiser", "classifier" or "encoder"."""
+        return trains(self.board.networks[network])
+
+    def seeds_of(self, network: str) -> list[int]:
+        """The seeds that a network is trained with: an encoder, a judge, with the first alone."""
+        seeds = self.track.seeds
+        return seeds[:1] if self.kind(network) == "encoder" else seeds
 
     @property
     def mirrored(self) -> bool:
@@ -121,8 +128,8 @@ class Names:
     @property
     def every_training(self) -> list[str]:
         """The networks that some defense rests on."""
-        own = self.closure(n for name in self.board.defenses for n in self.networks_of(name))
-        return list(dict.fromkeys([*own, *self.eyes]))
+        every = ([*self.networks_of(name), *self.eyes_of(name)] for name in self.board.defenses)
+        return self.closure(itertools.chain(*every))
 
     def knows_classes(self, defense: str) -> bool:
         """Whether a defense draws pictures of given classes."""

@@ -23,10 +23,21 @@ def teachers(plan: Plan, network: str, **_: Any) -> Names:
     return [{"network": name} for name in plan.teachers_of(network)]
 
 
+def dedup(plan: Plan, network: str, **_: Any) -> Names:
+    """The deduplication that says which images a training leaves out, if one does."""
+    return [{}] if plan.board.networks[network].dedup else []
+
+
+def compared(plan: Plan, network: str, **_: Any) -> Names:
+    """The feature space in which a deduplication compares images."""
+    entry = plan.board.networks[network].dedup
+    return [{"extractor": entry.extractor}] if entry else []
+
+
 def networks(plan: Plan, defense: str, **_: Any) -> Names:
     """The networks that a defense draws with, and the encoder with which it looks for members."""
     own = [{"network": name} for name in plan.networks_of(defense)]
-    return own + [{"network": n, "seed": plan.track.seeds[0]} for n in plan.eyes_of(defense)]
+    return own + [{"network": n, "seed": plan.seeds_of(n)[0]} for n in plan.eyes_of(defense)]
 
 
 def queried(plan: Plan, sees: str, target: str, **_: Any) -> Names:
@@ -65,11 +76,10 @@ def pictures(plan: Plan, **_: Any) -> Names:
 
 def trainings(plan: Plan, **_: Any) -> Names:
     """Every training that some defense rests on."""
-    every, seeds = plan.every_training, plan.track.seeds
     return [
         {"network": name, "seed": seed}
-        for name in every
-        for seed in (seeds[:1] if name in plan.eyes else seeds)
+        for name in plan.every_training
+        for seed in plan.seeds_of(name)
     ]
 
 

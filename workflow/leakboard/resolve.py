@@ -10,7 +10,8 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 import yaml
 from pydantic import ValidationError
@@ -178,6 +179,8 @@ def _keys(model: Any, path: tuple[str | int, ...]) -> list[str]:
             model = get_args(model)[1]
         else:
             model = model.model_fields[part].annotation
+        if get_origin(model) in (Union, UnionType):  # of a section and null
+            (model,) = (kind for kind in get_args(model) if kind is not NoneType)
     return list(model.model_fields)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from leakboard.duplicates import groups
 from leakboard.errors import UserError
-from leakboard.neighbors import Index
 from leakboard.randomness import numpy_generator
 
 
@@ -21,14 +22,17 @@ def split(
     held_out: int,
     near_duplicate: float,
     seed: int,
+    duplicates: Mapping[str, int] | None = None,
 ) -> pd.DataFrame:
-    """The split, one row per image: index, label, pool, half, fold.
+    """The split, one row per image: index, label, pool, half, fold, times.
 
     images (n, h, w, c), labels (n,). Pools are balanced over the classes as far as the classes
     last. `half` ("a", "b") cuts the members in two; `fold` ("dev", "test") cuts members and
     held-out images, for thresholds and for numbers. Of every group of near-duplicates (linked by
     an RMS difference below `near_duplicate`, pixels in [0, 1]) only the first image is used, so no
-    pool holds a copy of another pool's image. Raises UserError if too few images are left.
+    pool holds a copy of another pool's image. `times` says how often an epoch shows the image: 1,
+    or for as many members as `duplicates` {images, times} asks for, more; the rest of the split is
+    the same with and without them. Raises UserError if too few images are left.
     """
     group = near_duplicates(images, near_duplicate)
     kept = np.flatnonzero(group == np.arange(len(images)))
@@ -52,23 +56,20 @@ def split(
             some = rows[half[rows] == part]
             fold[some] = _alternating(one, two, len(some))
     index = np.arange(len(images))
-    return pd.DataFrame({"index": index, "label": labels, "pool": pool, "half": half, "fold": fold})
+    table = pd.DataFrame(
+        {"index": index, "label": labels, "pool": pool, "half": half, "fold": fold, "times": 1}
+    )
+    if duplicates:
+        chosen = _planted(table, duplicates["images"], numpy_generator("duplicates", seed))
+        table.loc[chosen, "times"] = duplicates["times"]
+    return table
 
 
 def near_duplicates(images: NDArray[np.uint8], threshold: float) -> NDArray[np.int64]:
     """For each image the first image of its group; images below the threshold are linked."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     flat = images.reshape(len(images), -1).astype(np.float32) / 255
     flat /= np.sqrt(flat.shape[1])  # Euclidean distance = RMS difference
-    near = Index(flat).within(flat, threshold)
-    links = coo_array(
-        (np.ones(len(near.query), dtype=bool), (near.query, near.index)), shape=(len(flat),) * 2
-    )
-    _, component = connected_components(links, directed=False)
-    _, first = np.unique(component, return_index=True)
-    return first[component]
+    return groups(flat, max(float(np.nextafter(threshold, -1)), 0.0))  # strictly below, or a copy
 
 
 def _balanced(rows: NDArray[Any], labels: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
@@ -76,6 +77,17 @@ def _balanced(rows: NDArray[Any], labels: NDArray[Any], rng: np.random.Generator
     rows = rng.permutation(rows)
     rank = pd.Series(labels[rows]).groupby(labels[rows]).cumcount().to_numpy()
     return rows[np.lexsort((labels[rows], rank))]
+
+
+def _planted(table: pd.DataFrame, n: int, rng: np.random.Generator) -> NDArray[Any]:
+    """n members at random, balanced over halves and folds as far as n and the members allow."""
+    members = table[table["pool"] == "members"]
+    members = members.iloc[rng.permutation(len(members))]
+    # Half and fold take turns crosswise: two images are of both halves and of both folds already.
+    turns = {("a", "dev"): 0, ("b", "test"): 1, ("b", "dev"): 2, ("a", "test"): 3}
+    turn = np.array([turns[pair] for pair in zip(members["half"], members["fold"], strict=True)])
+    rank = members.groupby(turn).cumcount().to_numpy()
+    return members["index"].to_numpy()[np.lexsort((turn, rank))[:n]]
 
 
 def _by_class(rows: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:

@@ -28,6 +28,19 @@ def rows_of_pool(table: pd.DataFrame, data: str) -> NDArray[np.int64]:
     return rows
 
 
+def trained_rows(
+    table: pd.DataFrame, data: str, dedup: pd.DataFrame | None = None
+) -> NDArray[np.int64]:
+    """The image numbers that an epoch shows of a pool, ascending: planted duplicates repeat.
+
+    With `dedup`, the table of a deduplication, only images that it kept, and each of them once.
+    """
+    rows = rows_of_pool(table, data)
+    if dedup is not None:
+        return rows[np.isin(rows, dedup.loc[dedup["kept"] == 1, "index"])]
+    return np.repeat(rows, table["times"].to_numpy()[rows])
+
+
 def audited(table: pd.DataFrame) -> pd.DataFrame:
     """The rows that attacks are asked about: members and held-out images."""
     return table[table["pool"].isin(["members", "held-out"])].reset_index(drop=True)

@@ -48,7 +48,8 @@ class Defense:
     def guard(self, parts: Parts) -> Predictor:
         """The denoiser, pushed off the nearest member where the gate is open; else untouched."""
         (denoiser,) = parts.denoisers
-        space, schedule = parts.space, denoiser.schedule
+        space: Space | None = parts.space
+        schedule = denoiser.schedule
         if space is None:
             raise ValueError("amg needs `extractor:`, a space in which to look for members")
         cosine = space.measure == "cosine"

@@ -9,6 +9,7 @@ from annotated_types import Ge
 from torch import Tensor
 
 from leakboard.diffusion import Parts, Predictor, Screen
+from leakboard.features import Space
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Defense:
 
     def screen(self, parts: Parts) -> Screen:
         """What finished pictures have to pass."""
-        space = parts.space
+        space: Space | None = parts.space
         if space is None:
             raise ValueError("rejection needs `extractor:`, a space in which to look for members")
 

@@ -12,8 +12,9 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from leakboard.measures import similarity, tests
-from leakboard.measures.measure import Array, Measure, finite
+from leakboard.measures.measure import Array, Measure, binomial, finite
 
+FEWEST = 5  # copies of ordinary members from which a ratio to them can be told
 Table = Mapping[str, Any]  # similarity, distance, runner_up, mean_k: (n,) each
 
 
@@ -59,6 +60,46 @@ def compared(
         _p(f"copy_{name}_p:{extractor}", test.p, a.size + b.size, notes[name])
         for name, test in found.items()
     ]
+
+
+def duplicated(
+    table: Mapping[str, Any],
+    background: Array,
+    members: Array,
+    times: Array,
+    *,
+    extractor: str,
+    calibration: float,
+) -> list[Measure]:
+    """Are members that were trained on several times copied more often? Rows where there are some.
+
+    table: as for `copies`, with `neighbor` (n,), the number of the nearest member; members: (m,)
+    numbers, times: (m,) int, how often an epoch showed each of them. `copies_of_duplicates`: the
+    share of all pictures that are copies (above the calibrated threshold) of a member with times
+    > 1. `copies_per_duplicate_ratio`: copies per such member over copies per other member; 1 means
+    as often as others. Its interval, over pictures and not over members, is exact given the number
+    of copies: c_d ~ Binomial(c_d + c_o, p), ratio = p / (1 - p) m_o / m_d. It is "unresolved" with
+    fewer than FEWEST copies of other members, and NaN where there is nothing to divide by.
+    """
+    t = similarity.calibrated_threshold(background, calibration)
+    s, nearest = np.asarray(table["similarity"]), np.asarray(table["neighbor"])
+    planted = np.isin(nearest, members[times > 1])
+    c_d, c_o = int((planted & (s > t)).sum()), int((~planted & (s > t)).sum())
+    m_d, m_o = int((times > 1).sum()), int((times == 1).sum())
+    note = f"{c_d} copies of {m_d} members trained on {times.max()} times, {c_o} of {m_o} others"
+    share = similarity.rate(planted & (s > t))
+    name = f"copies_of_duplicates:{extractor}"
+    found = [Measure(name, *share, s.size, "share", "lower", note=note)]
+    value = low = high = np.nan
+    status = "unresolved" if c_o < FEWEST else "ok"
+    if c_d + c_o and m_d and m_o:
+        ends = (p / (1 - p) * m_o / m_d if p < 1 else np.inf for p in binomial(c_d, c_d + c_o))
+        value, low, high = ends
+    if not np.isfinite(value):
+        value, high, status, note = np.nan, np.nan, "unresolved", f"nothing to divide by: {note}"
+    name = f"copies_per_duplicate_ratio:{extractor}"
+    found.append(Measure(name, value, low, high, c_d + c_o, "ratio", "lower", status, note))
+    return found
 
 
 def permuted(

@@ -61,6 +61,21 @@ def from_distance(distance: Array, measure: str) -> Array:
     return 1 - distance if measure == "rms" else -distance
 
 
+def distance_at(similarity: float, measure: str) -> float:
+    """The distance at a similarity, the inverse of `from_distance`.
+
+    ValueError beyond identical (1, or 0 for "l2") or, of cosines, below -1.
+    """
+    highest = 0 if measure == "l2" else 1
+    if similarity > highest or (measure == "cosine" and similarity < -1):
+        raise ValueError(f"no distance has the similarity {similarity} ({measure})")
+    if measure == "cosine":
+        return float(np.sqrt(2 * (1 - similarity)))
+    if measure not in ("rms", "l2"):
+        raise ValueError(f'a measure is "cosine", "rms" or "l2", not {measure!r}')
+    return highest - similarity
+
+
 def calibrated_threshold(background: Array, rate: float = 0.001) -> float:
     """The smallest t such that at most a share `rate` of the background has similarity > t.
 
