@@ -240,6 +240,58 @@ BAD = {  # what is wrong: the edit, then what the only line of the message must 
         {f"{TRACK}: subset/members": 40, f"{TRACK}: evaluation/neighbors": 41},
         [TRACK, "evaluation.neighbors", "41", "at most 40"],
     ),
+    "a rejection that judges its own pictures": (
+        {f"{SHARED}: defenses/rejection/extractor": "local-sscd"},
+        [SHARED, "defenses.rejection.extractor", "'local-sscd' is also evaluation.copies"],
+    ),
+    "a headline judge that a rejection uses": (
+        {
+            f"{TRACK}: defenses/amg.main": None,
+            f"{TRACK}: defenses/amg.strong": None,
+            f"{TRACK}: evaluation/copies": "pixels",
+        },
+        [SHARED, TRACK, "defenses.rejection.extractor", "'pixels' is also evaluation.copies"],
+    ),
+    "a misspelled extractor of a defense": (
+        {f"{SHARED}: defenses/rejection/extractor": "pixel"},
+        [SHARED, "defenses.rejection.extractor", "no extractor 'pixel'", "did you mean 'pixels'?"],
+    ),
+    "a rejection that looks nowhere": (
+        {f"{SHARED}: defenses/rejection/extractor": None},
+        [SHARED, "defenses.rejection.extractor", "'rejection' needs extractor"],
+    ),
+    "an extractor for a method that looks for no member": (
+        {f"{SHARED}: defenses/cpsample/extractor": "pixels"},
+        [SHARED, "defenses.cpsample.extractor", "'cpsample' uses no extractor"],
+    ),
+    "no try at all": (
+        {f"{SHARED}: defenses/rejection/params/tries": 0},
+        [SHARED, "defenses.rejection.params.tries", "greater than or equal to 1"],
+    ),
+    "denoisers with and without classes in one defense": (
+        {f"{SHARED}: defenses/average/denoisers": ["half-a", "class-conditional"]},
+        [SHARED, "defenses.average.denoisers", "class-conditional knows classes"],
+    ),
+    "a network without classes that starts from one with them": (
+        {f"{SHARED}: networks/base/init": "class-conditional"},
+        [SHARED, "networks.base.init", "'class-conditional' and 'base', only one knows classes"],
+    ),
+    "a network with classes that starts from one without": (
+        {f"{SHARED}: networks/class-conditional/init": "pretrained"},
+        [SHARED, "networks.class-conditional.init", "only one knows classes"],
+    ),
+    "a teacher with classes for a student without": (
+        {f"{SHARED}: networks/kd/teachers": {"members": "class-conditional"}},
+        [SHARED, "networks.kd.teachers.members", "'class-conditional' knows classes"],
+    ),
+    "every class left out": (
+        {f"{SHARED}: networks/class-conditional/params": {"dropout": 1}},
+        [SHARED, "networks.class-conditional.params.dropout", "less than 1"],
+    ),
+    "a negative guidance": (
+        {f"{TRACK}: sampling/guidance": -1},
+        [TRACK, "sampling.guidance", "greater than or equal to 0"],
+    ),
     "a network that starts from itself": (
         {f"{SHARED}: networks/base/init": "base"},
         [SHARED, "networks.base", "base -> base"],

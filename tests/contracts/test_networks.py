@@ -8,7 +8,7 @@ from diffusers import DDIMPipeline, UNet2DModel
 
 from leakboard import networks
 from leakboard.artefacts import about
-from leakboard.diffusion import Schedule
+from leakboard.diffusion import Denoiser, Schedule
 from leakboard.digests import digest
 from leakboard.errors import UserError
 
@@ -60,6 +60,25 @@ def test_diffusers_opens_the_folder_and_draws(tmp_path):
     picture = pipeline(batch_size=1, num_inference_steps=2, output_type="np").images[0]
     assert picture.shape == (8, 8, 1)
     assert not list(folder.glob("*.bin"))
+
+
+def test_a_network_that_knows_classes_comes_back_with_them_and_diffusers_opens_it(tmp_path):
+    net = tiny(num_class_embeds=4).eval()
+    folder = saved(tmp_path / "net", net)
+    x, t, classes = torch.randn(4, 1, 8, 8), torch.tensor(300), torch.tensor([0, 1, 2, 3])
+    with torch.no_grad():
+        expected = net(x, t, class_labels=classes).sample
+        for back in (networks.load(folder, digest(SPEC)), UNet2DModel.from_pretrained(folder)):
+            assert back.config.num_class_embeds == 4
+            assert torch.equal(back(x, t, class_labels=classes).sample, expected)
+            assert not torch.equal(back(x, t, class_labels=classes.flip(0)).sample, expected)
+    assert Denoiser(networks.load(folder), Schedule.linear()).taught == 3
+
+
+def test_a_network_without_classes_cannot_start_from_the_weights_of_one_with_them(tmp_path):
+    folder = saved(tmp_path / "net", tiny(num_class_embeds=4))
+    with pytest.raises(UserError, match=r"another architecture: class_embedding\.weight"):
+        networks.start_from(tiny(), folder)
 
 
 def test_equal_networks_have_equal_bytes(tmp_path):

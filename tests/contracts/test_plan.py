@@ -352,6 +352,149 @@ def test_rules_ask_with_text_and_get_the_same_spec(plan: Callable[..., Plan]) ->
     assert piece == plan.sample("none", PLAIN, 0, 0)
 
 
+# --- defenses that screen, networks that know classes ---------------------------------------------
+
+REJECTION = {
+    "denoisers": ["base"],
+    "method": "rejection",
+    "extractor": "pixels",
+    "params": {"tau": 0.9},
+}
+LABELED = {
+    "networks/labeled": {"trainer": "class-conditional", "data": "members"},
+    "defenses/labeled": {"denoisers": ["labeled"]},
+    "defenses/labeled-cpsample": {
+        "denoisers": ["labeled"],
+        "method": "cpsample",
+        "classifier": "random-labels",
+    },
+}
+SERVICE = {"attacks/service": {"method": "reconstruction"}}
+MORE = {"defenses/rejection": REJECTION, **LABELED, **SERVICE}
+
+
+def rejecting(**more: Any) -> dict[str, Any]:
+    return {"defenses/rejection": {**REJECTION, **more}}
+
+
+@pytest.mark.parametrize("param", [{"tau": 0.8}, {"tau": 0.9, "tries": 3}])
+def test_a_param_of_a_screen_draws_that_defense_s_pictures_anew_and_nothing_else(
+    plan: Callable[..., Plan], param: dict[str, Any]
+) -> None:
+    before, after = (artefacts(plan({**MORE, **edit})) for edit in ({}, rejecting(params=param)))
+    made = {name for name in before if before[name] != after[name]}
+    assert before.keys() == after.keys()
+    assert stage(made, "train") == stage(made, "pools") == set()
+    assert stage(made, "samples") == {"rejection"}
+    # The network's own scores stay; only a service shows what was screened.
+    assert stage(made, "attack") == {"service images rejection"}
+    assert stage(made, "membership") == {f"service images rejection {SEED}"}
+    assert made - {"gather", "rank"} == {name for name in made if "rejection" in name}
+    assert f"rejection {PLAIN} {SEED}" in stage(made, "screening")
+
+
+def test_another_space_to_look_in_draws_anew_with_its_encoder_trained(
+    plan: Callable[..., Plan],
+) -> None:
+    local = {
+        "extractors/pixels-too": {"method": "pixels"},
+        "extractors/classifier": {"method": "classifier-features", "network": "eye"},
+        "networks/eye": {"trainer": "labels", "data": "reference"},
+    }
+    by_pixels, by_eye = (
+        plan({**local, **rejecting(extractor=name)}) for name in ("pixels-too", "classifier")
+    )
+    specs = [p.samples("rejection", PLAIN, SEED) for p in (by_pixels, by_eye)]
+    assert digest(specs[0]) != digest(specs[1])
+    assert specs[1]["guard"]["extractor"]["network"] == digest(by_eye.train("eye", SEED))
+    assert needs.networks(by_eye, "rejection") == [
+        {"network": "base"},
+        {"network": "eye", "seed": SEED},
+    ]
+    assert needs.networks(by_pixels, "rejection") == [{"network": "base"}]
+    seeds = plan({**local, **rejecting(extractor="classifier"), "track/seeds": [4, 5]})
+    assert needs.networks(seeds, "rejection")[1] == {"network": "eye", "seed": 4}
+    trained = [pair for pair in needs.trainings(seeds) if pair["network"] == "eye"]
+    assert trained == [{"network": "eye", "seed": 4}]  # once, whatever the number of seeds
+
+
+def test_screening_is_measured_of_exactly_the_defenses_that_screen(
+    plan: Callable[..., Plan],
+) -> None:
+    assert plan().cells()["screening"] == []
+    made = plan({**MORE, "track/seeds": [0, 1]})
+    expected = [{"defense": "rejection", "sampler": PLAIN, "seed": seed} for seed in (0, 1)]
+    assert made.cells()["screening"] == expected
+    assert [name for name in made.board.defenses if made.screens(name)] == ["rejection"]
+    assert needs.cells(made, "screening") == expected
+
+
+def test_a_predictor_behind_a_screen_is_its_network_and_its_service_is_its_own(
+    plan: Callable[..., Plan],
+) -> None:
+    made = plan(MORE)
+    for sees in ("weights", "predictor"):
+        assert made.scored(sees, "rejection") == [("weights", "base")]
+    assert made.scored("images", "rejection") == [("images", "rejection")]
+    rows = [made.membership("loss", "predictor", name, SEED) for name in ("none", "rejection")]
+    assert rows[0]["scores"] == rows[1]["scores"]
+    rows = [made.membership("service", "images", name, SEED) for name in ("none", "rejection")]
+    assert rows[0]["scores"] != rows[1]["scores"]
+
+
+def test_the_board_says_in_whose_sight_a_defense_acts_and_who_judges_it(
+    plan: Callable[..., Plan],
+) -> None:
+    own = {**rejecting(caveat="its own words"), "defenses/none/caveat": ""}
+    said = {name: d["caveat"] for name, d in plan(own).rank()["defenses"].items()}
+    assert said["rejection"].startswith("its own words; ")
+    assert "acts on what pixels shows it" in said["rejection"]
+    assert "copies are judged by local-sscd" in said["rejection"]
+    assert "numbers in the space of pixels are low by construction" in said["rejection"]
+    assert said["none"] == said["cpsample"] == ""
+    unseen = {**own, "track/evaluation/extractors": ["local-sscd"]}
+    caveat = plan(unseen).rank()["defenses"]["rejection"]["caveat"]
+    assert "copies are judged by local-sscd" in caveat
+    assert "by construction" not in caveat
+
+
+@pytest.mark.parametrize("guidance", [0, 1, 1.5])
+def test_a_guided_predictor_is_scored_on_its_own_and_an_unguided_one_is_its_network(
+    plan: Callable[..., Plan], guidance: float
+) -> None:
+    made = plan({**MORE, "track/sampling/guidance": guidance})
+    network, itself = [("weights", "labeled")], [("predictor", "labeled")]
+    assert made.scored("predictor", "labeled") == (network if guidance == 1 else itself)
+    assert made.scored("weights", "labeled") == made.scored("weights", "labeled-cpsample")
+    assert made.scored("weights", "labeled") == network
+    for bare in ("none", "rejection"):  # without classes nothing is guided
+        assert made.scored("predictor", bare) == [("weights", "base")]
+
+
+def test_guidance_draws_anew_where_classes_are_known_and_nowhere_else(
+    plan: Callable[..., Plan],
+) -> None:
+    # From one guidance to another: at 1 a predictor is its network, and has no scores of its own.
+    before, after = (artefacts(plan({**MORE, "track/sampling/guidance": w})) for w in (2, 3))
+    made = {name for name in before if before[name] != after[name]}
+    assert before.keys() == after.keys()
+    assert stage(made, "train") == set()
+    assert stage(made, "samples") == {"labeled", "labeled-cpsample"}
+    assert stage(made, "attack") == {
+        f"{attack} {sees} {name}"
+        for attack, sees in (("loss", "predictor"), ("service", "images"))
+        for name in ("labeled", "labeled-cpsample")
+    }
+
+
+def test_the_share_of_classes_left_out_trains_that_network_anew(plan: Callable[..., Plan]) -> None:
+    taught = {**LABELED["networks/labeled"], "params": {"dropout": 0.2}}
+    before, after = (artefacts(plan({**MORE, **e})) for e in ({}, {"networks/labeled": taught}))
+    made = {name for name in before if before[name] != after[name]}
+    assert stage(made, "train") == {"labeled"}
+    assert stage(made, "samples") == {"labeled", "labeled-cpsample"}
+
+
 # --- shards --------------------------------------------------------------------------------------
 
 

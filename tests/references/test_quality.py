@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from scipy.linalg import sqrtm
+from scipy.stats import beta
 
-from leakboard.quality import fid, kid, quality
+from leakboard.quality import fid, kid, out_of_class, quality
 
 
 def exact(mean: float, scale: float, d: int = 4) -> np.ndarray:
@@ -73,3 +74,15 @@ def test_intervals_hold_the_value_and_shrink_with_more_pictures():
         return rows[0].ci_high - rows[0].ci_low
 
     assert width(2000) < width(200)
+
+
+@pytest.mark.parametrize("count", [0, 3, 20, 40])
+def test_the_share_of_pictures_of_another_class_has_its_exact_interval(count):
+    other, wrong = np.arange(40) < count, np.arange(200) < 13
+    (row,) = out_of_class(other, wrong, "toy")
+    assert (row.metric, row.value, row.n) == ("out_of_class:toy", count / 40, 40)
+    assert (row.unit, row.better) == ("share", "lower")
+    low = beta.ppf(0.025, count, 41 - count) if count else 0
+    high = beta.ppf(0.975, count + 1, 40 - count) if count < 40 else 1
+    assert (row.ci_low, row.ci_high) == pytest.approx((low, high), abs=1e-9)
+    assert row.note == "the judge mistakes 0.065 of 200 held-out images"

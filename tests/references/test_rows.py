@@ -8,6 +8,7 @@ from scipy.stats import binomtest
 from leakboard.costs import costs, trainings
 from leakboard.measures import copying
 from leakboard.measures.audit import audit
+from leakboard.measures.screening import screening
 
 RNG = np.random.default_rng(0)
 HOW = {"extractor": "toy", "calibration": 0.001}
@@ -228,6 +229,82 @@ def test_a_descriptor_that_knows_copies_is_told_from_one_that_does_not():
     bad = values(copying.described(real, np.roll(real, 1, axis=0), background, **how))
     assert bad["copy_recall"] == 0.0
     assert abs(bad["self_similarity"]) < 0.1
+
+
+def test_what_screening_takes_is_counted_over_draws_and_over_pictures():
+    tries = np.array([1, 1, 3, 2, 4, 4])
+    passed = np.array([True, True, True, True, True, False])
+    found = screening(tries, passed, "toy")
+    said = values(found)
+    assert said["acceptance_rate"] == 5 / 15
+    assert said["redrawn_rate"] == 4 / 6
+    assert said["tries_mean"] == 15 / 6
+    assert said["tries_max"] == 4
+    assert said["capped_rate"] == 1 / 6
+    counted = {row.metric: row.n for row in found}
+    assert counted.pop("acceptance_rate") == 15
+    assert set(counted.values()) == {6}
+    directions = {row.metric: row.better for row in found}
+    assert directions.pop("acceptance_rate") == "higher"
+    assert set(directions.values()) == {"lower"}
+    notes = {row.metric: row.note for row in found}
+    assert "toy" in notes["acceptance_rate"]
+    assert "none of 4 tries passed" in notes["capped_rate"]
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
+def test_the_intervals_of_screening_hold_what_generates_it(share):
+    held = {"acceptance_rate": 0, "tries_mean": 0}
+    for seed in range(100):
+        first = np.random.default_rng(seed).geometric(share, 300)
+        tries, passed = np.minimum(first, 10), first <= 10
+        rows = {row.metric: row for row in screening(tries, passed, "toy")}
+        truth = {"acceptance_rate": share, "tries_mean": (1 - (1 - share) ** 10) / share}
+        for name, value in truth.items():
+            held[name] += rows[name].ci_low <= value <= rows[name].ci_high
+    assert min(held.values()) >= 87  # of 95; below by chance once in 1000 times
+
+
+def test_a_defense_that_never_draws_again_and_one_that_never_lets_pass_are_the_extremes():
+    rows = screening(np.ones(50, dtype=int), np.ones(50, dtype=bool), "toy")
+    assert not any("handed out" in row.note for row in rows)
+    assert values(rows) == {
+        "acceptance_rate": 1,
+        "redrawn_rate": 0,
+        "tries_mean": 1,
+        "tries_max": 1,
+        "capped_rate": 0,
+    }
+    always = values(screening(np.full(50, 7), np.zeros(50, dtype=bool), "toy"))
+    assert always == {
+        "acceptance_rate": 0,
+        "redrawn_rate": 1,
+        "tries_mean": 7,
+        "tries_max": 7,
+        "capped_rate": 1,
+    }
+
+
+def test_one_picture_has_no_interval_of_its_mean_number_of_draws():
+    row = screening(np.array([3]), np.array([True]), "toy")[2]
+    assert (row.metric, row.value) == ("tries_mean", 3)
+    assert np.isnan([row.ci_low, row.ci_high]).all()
+
+
+@pytest.mark.parametrize(
+    ("tries", "passed"),
+    [
+        pytest.param([1, 2], [True], id="other shapes"),
+        pytest.param([], [], id="no picture"),
+        pytest.param([1, 0], [True, True], id="a picture that was never drawn"),
+        pytest.param([1, 2], [1, 0], id="numbers for passed"),
+        pytest.param([[1, 2]], [[True, True]], id="a table"),
+    ],
+)
+def test_screening_refuses_what_cannot_be_counted(tries, passed):
+    kind = {"dtype": bool} if not passed else {}
+    with pytest.raises(ValueError, match=r"tries|vector"):
+        screening(np.array(tries, dtype=int), np.array(passed, **kind), "toy")
 
 
 def test_a_defense_pays_for_the_trainings_it_rests_on_and_for_all_its_shards():

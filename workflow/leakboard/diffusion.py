@@ -93,7 +93,10 @@ class Denoiser:
         if not self.taught:
             return self.net(x, t).sample
         none = torch.full((len(x),), self.taught, device=x.device)
-        classes = none if classes is None else torch.where(classes < self.taught, classes, none)
+        if classes is None:
+            classes = none
+        known = (classes >= 0) & (classes < self.taught)
+        classes = torch.where(known, classes, none)
         return self.net(x, t, class_labels=classes).sample
 
 

@@ -20,6 +20,7 @@ def screening(tries: Array, passed: Array, extractor: str) -> list[Measure]:
     mean = float(tries.mean())
     note = f"in the space of {extractor}; n counts draws"
     capped = f"none of {tries.max()} tries passed: the least similar is handed out"
+    capped = "" if passed.all() else capped  # where all passed, the cap is not known
     return [
         Measure(
             "acceptance_rate",
@@ -30,7 +31,7 @@ def screening(tries: Array, passed: Array, extractor: str) -> list[Measure]:
             note=note,
         ),
         Measure("redrawn_rate", *rate(tries > 1), n, "share", "lower"),
-        Measure("tries_mean", mean, max(1.0, mean - error), mean + error, n, "draws", "lower"),
+        Measure("tries_mean", mean, np.maximum(1, mean - error), mean + error, n, "draws", "lower"),
         Measure("tries_max", float(tries.max()), np.nan, np.nan, n, "draws", "lower"),
         Measure("capped_rate", *rate(~passed), n, "share", "lower", note=capped),
     ]
