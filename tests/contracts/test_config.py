@@ -242,7 +242,14 @@ BAD = {  # what is wrong: the edit, then what the only line of the message must 
     ),
     "a rejection that judges its own pictures": (
         {f"{SHARED}: defenses/rejection/extractor": "local-sscd"},
-        [SHARED, "defenses.rejection.extractor", "'local-sscd' is also evaluation.copies"],
+        [SHARED, "defenses.rejection.extractor", "'local-sscd' sees what 'local-sscd'"],
+    ),
+    "a rejection that judges its own pictures under another name": (
+        {
+            f"{SHARED}: extractors/twin": {"method": "descriptor", "network": "local-sscd"},
+            f"{SHARED}: defenses/rejection/extractor": "twin",
+        },
+        [SHARED, "defenses.rejection.extractor", "'twin' sees what 'local-sscd'"],
     ),
     "a headline judge that a rejection uses": (
         {
@@ -250,7 +257,7 @@ BAD = {  # what is wrong: the edit, then what the only line of the message must 
             f"{TRACK}: defenses/amg.strong": None,
             f"{TRACK}: evaluation/copies": "pixels",
         },
-        [SHARED, TRACK, "defenses.rejection.extractor", "'pixels' is also evaluation.copies"],
+        [SHARED, TRACK, "defenses.rejection.extractor", "'pixels' sees what 'pixels'"],
     ),
     "a misspelled extractor of a defense": (
         {f"{SHARED}: defenses/rejection/extractor": "pixel"},

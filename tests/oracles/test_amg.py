@@ -321,7 +321,7 @@ def test_neighbors_are_looked_up_only_for_samples_that_are_watched(monkeypatch):
 
     monkeypatch.setattr(Points, "nearest", counted)
     calm = {"near": 0.0, "far": 0.0}  # nobody ever gives alarm
-    drawn(Defense(**calm), parts(), 5, 30)
+    drawn(Defense(**calm, quiet=0), parts(), 5, 30)
     assert looked == [5] * 30
     looked.clear()
     drawn(Defense(**calm, quiet=3, pause=10), parts(), 5, 30)

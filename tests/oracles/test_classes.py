@@ -392,17 +392,26 @@ def test_an_attack_that_is_given_the_classes_knows_members_and_with_wrong_ones_i
 
 
 def test_a_saved_network_is_attacked_raw_about_the_classes_of_each_batch(tmp_path):
-    made = {"stage": "train", "network": "labeled"}
+    made, data = {"stage": "train", "network": "labeled"}, {"stage": "subset"}
     torch.manual_seed(0)
     net = networks.build("denoiser", UNET, 8, 1, num_class_embeds=4)
     networks.save(net, tmp_path, SCHEDULE, NOISE, artefacts.about(made))
+    images, split = str(tmp_path / "images.npz"), str(tmp_path / "split.csv")
+    pixels, labels = to_pixels(oracles.draw(4, seed=4)), np.array([0, 2, 0, 1])
+    artefacts.write_npz(images, data, images=pixels, labels=labels)
+    pools = ["members", "members", "members", "held-out"]
+    artefacts.write_csv(split, pd.DataFrame({"index": range(4), "pool": pools, "half": ""}))
     asked = {"sees": "weights", "target": digest(made), "noise": NOISE, "guard": None}
-    ready = sampling.target(asked, [str(tmp_path / networks.WEIGHTS)], "", "")
-    (x, t), classes = noised(), long(0, 1, 2, 0, 1, 2)
+    asked["subset"] = digest(data)
+    ready = sampling.target(asked, [str(tmp_path / networks.WEIGHTS)], images, split)
+    (x, t), classes = noised(), long(0, 2, 2, 0, 0, 2)
     with torch.no_grad():
         expected = net.to(DEVICE).eval()(x, t, class_labels=classes).sample
         assert torch.equal(ready(classes)(x, t, step=0), expected)
         assert not torch.equal(ready(classes.flip(0))(x, t, step=0), expected)
+        # No member is of class 1: its embedding was never taught, and would give strangers away.
+        without = net(x, t, class_labels=torch.full_like(classes, 3)).sample
+        assert torch.equal(ready(torch.ones_like(classes))(x, t, step=0), without)
 
 
 def test_a_defense_in_files_draws_of_its_members_classes_with_its_guidance(tmp_path):

@@ -114,9 +114,8 @@ def weakened(
     `classes` (r,). sigma (r,). Source: AMG, equations 14 and 16.
     """
     level = t if t.dim() == 0 else t[rows]
-    free, own, near = (
-        denoiser.given(x[rows], level, given) for given in (None, denoiser.classes[rows], classes)
-    )
+    bound = None if denoiser.classes is None else denoiser.classes[rows]
+    free, own, near = (denoiser.given(x[rows], level, given) for given in (None, bound, classes))
     s1, s2 = (s.reshape(-1, 1, 1, 1) for s in scales(sigma, denoiser.guidance))
     return s1 * (own - free) + s2 * (near - free)
 

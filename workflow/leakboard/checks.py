@@ -183,10 +183,11 @@ def _looks(defense: Defense, board: Resolved) -> Iterator[str]:
         yield f".extractor: {_unknown(defense.extractor, board.extractors, 'extractor')}"
     if uses != bool(defense.extractor):
         yield f".extractor: {_wanted(defense.method, uses, 'extractor')}"
-    elif defense.extractor == judge:
+    elif _same(defense.extractor, judge, board):
         yield (
-            f".extractor: '{judge}' is also evaluation.copies, and who decides what passes may not "
-            f"be the judge of it; choose another extractor for one of them"
+            f".extractor: '{defense.extractor}' sees what '{judge}', evaluation.copies, sees, and "
+            f"who decides what passes may not be the judge of it; choose another extractor for one "
+            f"of them"
         )
     classes = {n: conditional(board.networks[n]) for n in defense.denoisers if n in board.networks}
     if len(set(classes.values())) > 1:
@@ -195,6 +196,13 @@ def _looks(defense: Defense, board: Resolved) -> Iterator[str]:
     wanted, there = defense.params.get("neighbors", 0), board.track.subset.members
     if wanted > there:
         yield f".params.neighbors: {wanted} among {there} members; set it to at most {there}"
+
+
+def _same(one: str | None, other: str, board: Resolved) -> bool:
+    """Whether two names of extractors mean the same space."""
+    spaces = (board.extractors.get(name or "") for name in (one, other))
+    methods = [(e.method, e.network, e.params) for e in spaces if e]
+    return len(methods) == 2 and methods[0] == methods[1]
 
 
 def _wanted(method: str, uses: bool, what: str) -> str:

@@ -78,10 +78,7 @@ def guarded(spec: Mapping[str, Any], weights: Sequence[str], images: str, split:
         for file, expected in zip(weights, digests, strict=False)
     ]
     schedule = Schedule.linear(**spec["noise"])
-    data = artefacts.read_npz(images, spec["subset"])
-    rows = subset.rows_of_pool(subset.read_split(split), "members")
-    members = to_float(data["images"][rows]).to(device)
-    labels = torch.from_numpy(data["labels"][rows]).to(device)
+    members, labels = (each.to(device) for each in _members(spec, images, split))
     count = len(guard["denoisers"])
     extract = Extract(space, weights[len(digests) :]) if space else None
     denoisers = [Denoiser(net, schedule, guidance=guard["guidance"]) for net in nets[:count]]
@@ -95,22 +92,39 @@ def guarded(spec: Mapping[str, Any], weights: Sequence[str], images: str, split:
     return Target(defense, denoisers, parts, tuple(members.shape[1:]), labels.cpu().unique())
 
 
+def _members(spec: Mapping[str, Any], images: str, split: str) -> tuple[Tensor, Tensor]:
+    """The members (m, c, h, w) and their classes (m,) long."""
+    data = artefacts.read_npz(images, spec["subset"])
+    rows = subset.rows_of_pool(subset.read_split(split), "members")
+    return to_float(data["images"][rows]), torch.from_numpy(data["labels"][rows])
+
+
 def target(
     spec: Mapping[str, Any], weights: Sequence[str], images: str, split: str
 ) -> Callable[[Tensor], Predictor | Service]:
     """What an attacker queries about a batch of images, made from their classes (b,) long.
 
     The raw network, the defended predictor, or a service around it; who holds an image sees its
-    class. The raw network is asked about that class without classifier-free guidance.
+    class. The raw network is asked about that class without classifier-free guidance. A class that
+    no member has was never taught: it would tell strangers by itself, and -1 asks without one.
     """
     if spec["sees"] == "weights":
         net = networks.load(Path(weights[0]).parent, spec["target"]).to(networks.device())
         raw = Denoiser(net, Schedule.linear(**spec["noise"]))
-        return lambda classes: replace(raw, classes=classes)
-    defended = guarded(spec, weights, images, split)
-    if spec["sees"] == "predictor":
-        return defended.predictor
-    return lambda classes: defended.service(classes, spec["clip_sample"])
+        there = _members(spec, images, split)[1].unique()
+    else:
+        defended = guarded(spec, weights, images, split)
+        there = defended.classes
+
+    def asked(classes: Tensor) -> Predictor | Service:
+        known = torch.where(torch.isin(classes, there.to(classes)), classes, -1)
+        if spec["sees"] == "weights":
+            return replace(raw, classes=known)
+        if spec["sees"] == "predictor":
+            return defended.predictor(known)
+        return defended.service(known, spec["clip_sample"])
+
+    return asked
 
 
 def draw(target: Target, spec: Mapping[str, Any], start: int, stop: int) -> dict[str, Any]:

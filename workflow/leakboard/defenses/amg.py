@@ -42,8 +42,8 @@ class Defense:
     weaken: bool = False  # G_spe and G_dup too: of a class, where classes guide
     nn_space: Literal["clean", "noised"] = "clean"  # noised: x_t among noised members, their code
     neighbors: Annotated[int, Ge(1)] = 50  # k of nL2
-    quiet: Annotated[int, Ge(0)] = 0  # after so many lookups without alarm (0: never) ...
-    pause: Annotated[int, Ge(1)] = 10  # ... a sample is not watched for so many steps
+    quiet: Annotated[int, Ge(0)] = 3  # after so many lookups without alarm (0: never) ...
+    pause: Annotated[int, Ge(1)] = 2  # ... a sample is not watched for so many steps (10 of 250)
 
     def guard(self, parts: Parts) -> Predictor:
         """The denoiser, pushed off the nearest member where the gate is open; else untouched."""
