@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.xdist_group("workflow")
 
 TRACK = "config/tracks/tiny.yaml"
-DEFENSES = ("none", "cpsample", "dualmd", "distillmd")
+DEFENSES = ("none", "cpsample", "amg", "rejection", "dualmd", "distillmd")
 COLUMNS = [
     "track",
     "seed",

@@ -86,7 +86,8 @@ def seen(attack: str, sees: str) -> set[str]:
 
 DEFENSES = ("none", "cpsample", "amg", "rejection", "dualmd", "distillmd")
 GUARDED = ("cpsample", "amg", "dualmd")
-DENOISERS = ("base", "told", "half-a", "half-b", "distilled")
+FINE_TUNED = ("base", "half-a", "half-b", "distilled")
+DENOISERS = (*FINE_TUNED, "told")
 LOSS = seen("loss", "weights") | seen("loss", "predictor")
 PIA = seen("pia", "weights")
 CPSAMPLE = drawn("cpsample") | queried("cpsample") | BOARD
@@ -96,6 +97,7 @@ BASE |= {f"copying pixels {defense}" for defense in DEFENSES}  # each is compare
 BASE |= {job for defense in BASED for job in drawn(defense) | queried(defense)}
 AMG = drawn("amg") | queried("amg") | BOARD
 REJECTION = drawn("rejection") | queried("rejection") | BOARD
+REJECTION -= {"membership loss predictor rejection"}  # a bare network is asked itself
 DISTILLED = (
     held("distilled") | told("distillmd") | drawn("distillmd") | queried("distillmd") | BOARD
 )
@@ -131,8 +133,7 @@ EDITS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
     ),
     "what a defense lets out": (
         changed(SHARED, "defenses.rejection.params.tau", -1.0),
-        # A bare network is asked itself, whatever is done with its pictures.
-        REJECTION - {"membership loss predictor rejection"},
+        REJECTION,
     ),
     "a track's override of that param": (
         changed(TRACK, "defenses.cpsample.params.scale", 2.0),
@@ -144,8 +145,8 @@ EDITS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
     ),
     "the training steps of a network that others start from": (
         changed(TRACK, "networks.pretrained.training.steps", 7),
-        {f"train {name}" for name in ("pretrained", *DENOISERS)}
-        | set().union(*map(held, DENOISERS))
+        {f"train {name}" for name in ("pretrained", *FINE_TUNED)}
+        | set().union(*map(held, FINE_TUNED))
         | BASE
         | DUALMD
         | DISTILLED,
@@ -188,7 +189,8 @@ EDITS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
             "embed_pools local-classifier",
         }
         | {f"{rule} local-classifier {d}" for rule in ("embed", "quality") for d in DEFENSES}
-        | TABLES,
+        | AMG  # two defenses look at members through it
+        | REJECTION,
     ),
     "a param of an attack that the figures show": (
         changed(SHARED, "attacks.loss.params.draws", 2),
