@@ -64,6 +64,25 @@ def test_the_measurements_have_the_promised_columns_and_equal_their_parquet(
             assert rows[column].tolist() == table[column].tolist(), column
 
 
+def test_pictures_know_of_which_class_they_were_asked_and_how_often_they_were_drawn(
+    finished: Folder, rows: pd.DataFrame
+) -> None:
+    def shards(defense: str) -> dict[str, np.ndarray]:
+        parts = [dict(np.load(finished.shard(defense, k))) for k in (0, 1)]
+        return {key: np.concatenate([p[key] for p in parts]) for key in parts[0] if key != "about"}
+
+    assert (shards("none")["asked"] == -1).all()
+    assert shards("amg")["asked"].tolist() == [i % 10 for i in range(24)]
+    screened = shards("rejection")
+    assert screened["tries"].max() <= 2
+    value = pd.to_numeric(rows["value"])
+    rate = value[rows["metric"] == "acceptance_rate"]
+    assert rows.loc[rate.index, "defense"].tolist() == ["rejection"]
+    assert rate.item() == pytest.approx(screened["passed"].sum() / screened["tries"].sum())
+    other = rows[rows["metric"] == "out_of_class:local-classifier"]
+    assert other["defense"].tolist() == ["amg"]
+
+
 def test_every_number_is_finite_or_its_row_says_why_not(rows: pd.DataFrame) -> None:
     value = pd.to_numeric(rows["value"], errors="coerce")
     absent = rows[~np.isfinite(value)]
