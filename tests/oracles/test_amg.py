@@ -251,12 +251,15 @@ def test_clean_members_find_the_source_of_a_noised_image_and_noised_members_do_n
     assert (near == own).all()
 
 
-def test_noised_members_are_the_same_at_every_call_and_differ_from_level_to_level():
-    defense = Defense(nn_space="noised")
-    one, other = (defense.noised(space(), torch.tensor(300), SCHEDULE) for _ in "ab")
-    assert torch.equal(one.features, other.features)
-    next_level = defense.noised(space(), torch.tensor(301), SCHEDULE)
-    assert not torch.equal(one.features, next_level.features)
+def test_noised_members_are_the_same_at_every_call_and_have_other_noise_at_other_levels():
+    def noise(t: int) -> Tensor:
+        there = Defense(nn_space="noised").noised(space(), torch.tensor(t), SCHEDULE).features[0]
+        abar, clean = SCHEDULE.abar[t], space().members.features[0]
+        return ((there - abar.sqrt() * clean) / (1 - abar).sqrt()).flatten()
+
+    assert torch.equal(noise(300), noise(300))
+    both = torch.stack([noise(300), noise(301)])
+    assert both.corrcoef()[0, 1].abs() < 0.05
 
 
 def test_mirrored_members_count_where_mirrored_images_were_trained_on():
