@@ -426,7 +426,7 @@ def test_a_defense_in_files_draws_of_its_members_classes_with_its_guidance(tmp_p
     artefacts.write_csv(tmp_path / "split.csv", table)
     guard = {
         "method": "rejection",
-        "params": {"tau": 0.5, "tries": 2},
+        "params": {"tau": 0.5, "tries": 2, "index": "hnsw"},
         "denoisers": [digest(made)],
         "classifier": None,
         "extractor": {"extractor": "pixels", "method": "pixels", "params": {}, "network": None},
@@ -442,6 +442,7 @@ def test_a_defense_in_files_draws_of_its_members_classes_with_its_guidance(tmp_p
     assert ready.classes.tolist() == [2, 4]
     assert ready.asked(range(4)).tolist() == [2, 4, 2, 4]
     assert ready.parts.space.labels.tolist() == [4, 2, 2, 4]
+    assert ready.parts.space.method == "hnsw"
     assert torch.equal(ready.parts.members.cpu(), to_float(pixels[[0, 2, 3, 5]]))
     (x, t), classes = noised(n=2), long(2, 4)
     own, free = (net.to(DEVICE).eval()(x, t, class_labels=c).sample for c in (classes, long(5, 5)))

@@ -82,11 +82,12 @@ def guarded(spec: Mapping[str, Any], weights: Sequence[str], images: str, split:
     count = len(guard["denoisers"])
     extract = Extract(space, weights[len(digests) :]) if space else None
     denoisers = [Denoiser(net, schedule, guidance=guard["guidance"]) for net in nets[:count]]
+    index = guard["params"].get("index", "flat")
     parts = Parts(
         denoisers=denoisers,
         classifier=nets[count] if guard["classifier"] else None,
         members=members,
-        space=Space(extract.features, extract.measure, members, labels, flip) if extract else None,
+        space=extract and Space(extract.features, extract.measure, members, labels, flip, index),
     )
     defense = plugins.load("defenses", guard["method"], guard["params"])
     return Target(defense, denoisers, parts, tuple(members.shape[1:]), labels.cpu().unique())

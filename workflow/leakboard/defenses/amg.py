@@ -42,6 +42,7 @@ class Defense:
     weaken: bool = False  # G_spe and G_dup too: of a class, where classes guide
     nn_space: Literal["clean", "noised"] = "clean"  # noised: x_t among noised members, their code
     neighbors: Annotated[int, Ge(1)] = 50  # k of nL2
+    index: Literal["flat", "ivf", "hnsw"] = "flat"  # of the members; the others are approximate
     quiet: Annotated[int, Ge(0)] = 3  # after so many lookups without alarm (0: never) ...
     pause: Annotated[int, Ge(1)] = 2  # ... a sample is not watched for so many steps (10 of 250)
 

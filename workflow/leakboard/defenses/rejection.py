@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge
 from torch import Tensor
@@ -29,6 +29,7 @@ class Defense:
 
     tau: float = 0.9  # largest similarity that passes, in the extractor's measure
     tries: Annotated[int, Ge(1)] = 10  # draws of one picture; 1 never draws again
+    index: Literal["flat", "ivf", "hnsw"] = "flat"  # of the members; the others are approximate
 
     def guard(self, parts: Parts) -> Predictor:
         """The only denoiser, untouched."""
