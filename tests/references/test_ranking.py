@@ -76,6 +76,14 @@ def test_the_membership_cell_is_the_strongest_attack_with_its_own_interval():
     assert table.loc["none", "weights_tpr"] == pytest.approx(0.3)
 
 
+def test_the_highest_tpr_may_be_that_of_a_score_turned_around():
+    tried = {"attack": "loss", "sees": "images", "n": 400}
+    rows = [*measured(), row("amg", "tpr@1%fpr:turned", 0.97, **tried)]
+    table = rank(rows).set_index("defense")
+    assert table.loc["amg", "images_tpr"] == pytest.approx(0.97)
+    assert table.loc["none", "images_tpr"] == pytest.approx(0.3)
+
+
 def test_each_access_has_its_own_worst_case():
     rows = [r | {"value": 0.51} if r["sees"] == "predictor" else r for r in measured()]
     table = rank(rows).set_index("defense")

@@ -38,6 +38,22 @@ def test_members_that_score_higher_give_an_auc_above_one_half_and_a_positive_z()
     assert turned["z_p"] > 0.999
 
 
+def test_a_score_that_members_have_less_of_is_turned_around_where_the_dev_fold_says_so():
+    found = values(audit({"base": scores(1.0)}, np.random.default_rng(1)))
+    assert not [name for name in found if name.endswith(":turned")]
+    mirrored = scores(1.0)
+    mirrored["score"] *= -1
+    turned = values(audit({"base": mirrored}, np.random.default_rng(1)))
+    assert turned["auc"] == pytest.approx(1 - found["auc"])
+    assert turned["tpr@1%fpr"] < 0.01
+    for name in ("tpr@1%fpr", "tpr@1%fpr:dev-threshold"):
+        assert turned[f"{name}:turned"] == found[name] > 0.05
+    # Only the dev fold decides: here members score lower in the test fold, and nobody knows it.
+    misled = values(audit({"base": scores(-1.0, fold_shift=3.0)}, np.random.default_rng(1)))
+    assert misled["auc"] < 0.3
+    assert "tpr@1%fpr:turned" not in misled
+
+
 def test_numbers_come_from_the_test_fold_and_thresholds_from_the_dev_fold():
     only_dev = audit({"base": scores(0.0, fold_shift=5.0)}, np.random.default_rng(1))
     found = values(only_dev)

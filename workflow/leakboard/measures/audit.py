@@ -21,7 +21,8 @@ def audit(tables: Mapping[str, Table], rng: np.random.Generator) -> list[Measure
     One table per network that the attacker holds, by name. Who holds several may score an image by
     any one of them, by the highest or by the mean of its scores: `auc:<which>` are the AUCs of all
     these, and every other row is that of the one farthest from 0.5 on the dev half; its note says
-    which.
+    which. Where members score lower on the dev half, an attacker turns the score around: `:turned`
+    are the TPRs of the turned score, beside those of the score as it is.
     """
     first = next(iter(tables.values()))
     member = np.asarray(first["pool"]) == "members"
@@ -30,6 +31,9 @@ def audit(tables: Mapping[str, Table], rng: np.random.Generator) -> list[Measure
     chosen = max(every, key=lambda name: abs(auc(every[name][dev], member[dev]) - 0.5))
     score = every[chosen]
     found = membership((score[dev], member[dev]), (score[test], member[test]), rng)
+    if auc(score[dev], member[dev]) < 0.5:
+        turned = membership((-score[dev], member[dev]), (-score[test], member[test]), rng)
+        found += [_turned(m) for m in turned if m.metric.startswith("tpr@")]
     z = tests.z_test(-score[test & member], -score[test & ~member])
     note = "one-sided: held-out images score lower than members; one value per image"
     found += [
@@ -45,6 +49,11 @@ def audit(tables: Mapping[str, Table], rng: np.random.Generator) -> list[Measure
         ends = bootstrap(auc, score[test], member[test], rng)
         found.append(Measure(f"auc:{name}", value, *ends, int(test.sum()), "probability", "chance"))
     return found
+
+
+def _turned(measure: Measure) -> Measure:
+    said = ["the score is turned around, as the dev half says", measure.note]
+    return replace(measure, metric=f"{measure.metric}:turned", note="; ".join(filter(None, said)))
 
 
 def combinations(scores: Mapping[str, Array]) -> dict[str, Array]:

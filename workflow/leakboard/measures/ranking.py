@@ -15,6 +15,7 @@ COSTS = ("training_seconds", "sampling_seconds", "sampling_ratio", "peak_memory_
 TEXTS = ["track", "defense", "sampler", "attack", "sees", "metric", "status", "note"]
 NUMBERS = ["value", "ci_low", "ci_high", "n"]
 TPR = "tpr@1%fpr"
+TURNED = f"{TPR}:turned"  # of a score that members have less of
 ATTACKED = ("auc", "auc_low", "auc_high", "attack", "note", "tpr")
 COLUMNS = [
     *(
@@ -44,7 +45,8 @@ def leaderboard(
     Every defense named in `defenses` or measured has a row in every track. Copies are those of
     the `plain` sampler. `{sees}_auc` is the worst case: the attack whose AUC is farthest from 0.5,
     on either side, among those with that access, `{sees}_note` what is known about that AUC (which
-    of several networks); `{sees}_tpr` is the highest resolved TPR at 1% FPR.
+    of several networks); `{sees}_tpr` is the highest resolved TPR at 1% FPR, of a score or of one
+    turned around.
     Several seeds: a value is the mean over seeds, its interval the mean of the lower and of the
     upper ends (no pooling), and `copy_p` the largest p (a mean of p-values is not a p-value).
     Rates and AUCs are in [0, 1]; `samples` and `audited` count images per seed.
@@ -118,14 +120,14 @@ def _membership(rows: pd.DataFrame) -> dict[str, Any]:
         aucs = aucs.dropna(subset="value")
         strongest = str((aucs["value"] - 0.5).abs().idxmax()) if len(aucs) else ""
         worst = aucs.loc[strongest] if len(aucs) else pd.Series(nan, index=NUMBERS)
-        tprs = seen[(seen["metric"] == TPR) & (seen["status"] != "unresolved")]
+        tprs = seen[seen["metric"].isin([TPR, TURNED]) & (seen["status"] != "unresolved")]
         found |= {
             f"{sees}_auc": worst["value"],
             f"{sees}_auc_low": worst["ci_low"],
             f"{sees}_auc_high": worst["ci_high"],
             f"{sees}_attack": strongest,
             f"{sees}_note": _notes(seen[(seen["attack"] == strongest) & (seen["metric"] == "auc")]),
-            f"{sees}_tpr": tprs.groupby("attack")["value"].mean().max(),
+            f"{sees}_tpr": tprs.groupby(["attack", "metric"])["value"].mean().max(),
         }
     return found
 
