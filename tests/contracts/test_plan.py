@@ -313,6 +313,15 @@ def test_the_white_box_scores_of_two_defenses_on_one_network_are_one_file(
     assert plan.targets("weights") == [*base, ("weights", "distilled")]
 
 
+def test_who_sees_the_weights_of_two_networks_attacks_both(plan: Callable[..., Plan]) -> None:
+    pair = {"denoisers": ["half-a", "half-b"], "method": "alternate"}
+    plan = plan({"defenses/pair": pair})
+    assert plan.scored("weights", "pair") == [("weights", "half-a"), ("weights", "half-b")]
+    rows = plan.membership("loss", "weights", "pair", SEED)
+    assert rows["targets"] == ["half-a", "half-b"]
+    assert len(set(rows["scores"])) == 2
+
+
 def test_a_predictor_that_nothing_guards_is_its_network_and_is_asked_once(
     plan: Callable[..., Plan],
 ) -> None:
