@@ -1,7 +1,9 @@
 """Training: a pool of images in, one network out, whoever will use it.
 
-in    results/{track}/subset/*, the networks it starts from or is taught by
+in    results/{track}/subset/*, the networks it starts from or is taught by; for an attack's student
+      the pictures that its target draws (network: {network}@{defense})
 out   results/{track}/subset/dedup/{network}.csv   which images of its pool are left, if it asks so
+      results/{track}/subset/labels/{network}.csv  what they are labeled instead, if it asks so
       results/{track}/networks/{network}/seed{seed}/   a diffusers folder, and its loss curve
       results/{track}/checkpoints/{network}/seed{seed}/   of a running training, not declared: its
                                                      loss curve, and where it goes on when killed
@@ -26,6 +28,24 @@ rule deduplicate:
         "../workflow/deduplicate.py"
 
 
+rule relabel:
+    """Label the images of a network's pool: by cluster, one class for each, or by chance."""
+    input:
+        features=made("embed_pools", "features", "clustered"),
+        split=rules.subset.output.split,
+        code=code("relabel"),
+    output:
+        table="results/{track}/subset/labels/{network}.csv",
+    log:
+        "results/logs/relabel/{track}/{network}.log",
+    conda:
+        "../envs/leakboard.yaml"
+    params:
+        spec=spec("relabel"),
+    script:
+        "../workflow/relabel.py"
+
+
 rule train:
     """Train a network: denoiser, classifier or encoder, as its trainer says."""
     input:
@@ -34,6 +54,8 @@ rule train:
         init=init_files,
         teachers=made("train", "weights", "teachers"),
         dedup=made("deduplicate", "table", "dedup"),
+        labels=made("relabel", "table", "labels"),
+        drawn=made("sample", "samples", "drawn"),
         code=code("train"),
     output:
         weights="results/{track}/networks/{network}/seed{seed}/diffusion_pytorch_model.safetensors",

@@ -7,9 +7,9 @@ from leakboard.job import job
 
 with job(snakemake.log[0], snakemake.output.perf, dict(snakemake.wildcards)) as this:
     spec = json.loads(snakemake.params.spec)
-    target = sampling.guarded(
-        spec["samples"], snakemake.input.networks, snakemake.input.images, snakemake.input.split
-    )
-    drawn = sampling.draw(target, spec["samples"], spec["start"], spec["stop"])
+    files, samples = snakemake.input, spec["samples"]
+    target = sampling.guarded(samples, files.networks, files.images, files.split)
+    attack = sampling.extraction(samples, files.networks)
+    drawn = sampling.draw(target, samples, spec["start"], spec["stop"], attack)
     this.more["drawing_seconds"] = drawn.pop("seconds")
-    artefacts.write_npz(snakemake.output.samples, spec["samples"], **drawn)
+    artefacts.write_npz(snakemake.output.samples, samples, **drawn)

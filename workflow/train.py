@@ -3,31 +3,41 @@
 import json
 from pathlib import Path
 
+import numpy as np
+
 from leakboard import artefacts, networks, plugins, progress, subset
 from leakboard.files import write_bytes
 from leakboard.job import job
 from leakboard.training import prepare
 
 with job(snakemake.log[0], snakemake.output.perf, dict(snakemake.wildcards)) as this:
-    spec = json.loads(snakemake.params.spec)
-    data = artefacts.read_npz(snakemake.input.images, spec["subset"])
-    split = subset.read_split(snakemake.input.split)
-    dedup = subset.read_split(snakemake.input.dedup[0]) if spec["dedup"] else None
+    spec, files = json.loads(snakemake.params.spec), snakemake.input
+    data = artefacts.read_npz(files.images, spec["subset"])
+    split = subset.read_split(files.split)
+    dedup = subset.read_split(files.dedup[0]) if spec["dedup"] else None
     taught = list(spec["teachers"])
-    pools = {name: subset.trained_rows(split, name, dedup) for name in taught or [spec["data"]]}
+    if spec["drawn"]:
+        shards = [artefacts.read_npz(file, spec["drawn"])["images"] for file in files.drawn]
+        images = np.concatenate(shards)
+        labels, pools = np.zeros(len(images), np.int64), {"drawn": np.arange(len(images))}
+    else:
+        names = taught or [spec["data"]]
+        pools = {name: subset.trained_rows(split, name, dedup) for name in names}
+        images, labels = data["images"], data["labels"]
+    if spec["labels"]:
+        labels = subset.relabeled(labels, files.labels[0])
     folder = Path(snakemake.output.weights).parent
     training = prepare(
         spec,
         plugins.load("trainers", **spec["trainer"]),
-        data["images"],
-        data["labels"],
+        images,
+        labels,
         pools,
-        init=Path(snakemake.input.init[0]).parent if snakemake.input.init else None,
+        init=Path(files.init[0]).parent if files.init else None,
         teachers={
-            name: Path(file).parent
-            for name, file in zip(taught, snakemake.input.teachers, strict=True)
+            name: Path(file).parent for name, file in zip(taught, files.teachers, strict=True)
         },
-        inputs=[Path(f) for f in snakemake.input],
+        inputs=[Path(f) for f in files],
         checkpoints=Path(snakemake.params.checkpoints),
     )
     net = training.run(lambda step, steps: progress.report(snakemake.log[0], step, steps))

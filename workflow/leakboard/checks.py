@@ -9,10 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from leakboard import plugins
-from leakboard.config import Defense, Network, Resolved
+from leakboard.config import Attack, Defense, Network, Resolved
 
-KINDS = ("denoiser", "classifier", "encoder")
+KINDS = ("denoiser", "classifier", "encoder", "student")
+STEERS = ("encoder", "student")  # kinds of networks that know several classes
 HALVES = ("half-a", "half-b")
+BANDS = ("low", "mid", "high", "copy")  # that AMS and UMS are always told of
 RANGES = {"cosine": (-1.0, 1.0), "rms": (0.0, 1.0), "l2": (float("-inf"), 0.0)}  # of similarity
 TO_HALVE = 4  # members: an image to tune on and one to test on in each half
 
@@ -33,13 +35,14 @@ def accesses(attack: str) -> tuple[str, ...]:
 
 
 def encoder(board: Resolved, network: str) -> list[str]:
-    """The network in whose feature space a network's pool is rid of near-duplicates: one, or none.
+    """The networks in whose feature spaces a network's pool is deduplicated, or labeled.
 
     Names that do not exist are left out: `check` says so.
     """
-    dedup = board.networks[network].dedup
-    entry = board.extractors.get(dedup.extractor) if dedup else None
-    return [entry.network] if entry and entry.network else []
+    entry = board.networks[network.partition("@")[0]]
+    named = [each.extractor for each in (entry.dedup, entry.labels) if each]
+    spaces = (board.extractors.get(name) for name in named if name)
+    return [space.network for space in spaces if space and space.network]
 
 
 def check(board: Resolved, both: str, here: str) -> Iterator[str]:
@@ -82,6 +85,9 @@ def _networks(board: Resolved) -> Iterator[str]:
                 f"folder; {plugins.did_you_mean(network.init, networks)}"
             )
         yield from (f"networks.{name}.dedup{problem}" for problem in _dedup(network, board))
+        yield from (f"networks.{name}.labels{problem}" for problem in _labels(network, board))
+        if network.data == "drawn":
+            yield from (f"networks.{name}{problem}" for problem in _drawn(network))
         yield from _cycle(name, board)
 
 
@@ -101,6 +107,32 @@ def _dedup(network: Network, board: Resolved) -> Iterator[str]:
         )
 
 
+def _labels(network: Network, board: Resolved) -> Iterator[str]:
+    labels = network.labels
+    if labels is None:
+        return
+    clusters = labels.by == "cluster"
+    if clusters != bool(labels.extractor):
+        yield f".extractor: {'needed for' if clusters else 'only for'} `by: cluster`"
+    elif labels.extractor and labels.extractor not in board.extractors:
+        yield f".extractor: {_unknown(labels.extractor, board.extractors, 'extractor')}"
+    if (labels.by == "image") != (labels.classes is None):
+        wanted = "missing: how many?" if labels.by != "image" else "remove it: each image is one"
+        yield f".classes: {wanted}"
+    members = board.track.subset.members // (2 if network.data in HALVES else 1)
+    if clusters and network.data != "reference" and (labels.classes or 0) > members:
+        yield f".classes: {labels.classes} of {members} images; set it to at most {members}"
+
+
+def _drawn(network: Network) -> Iterator[str]:
+    """What is wrong with a network that learns from what an attack's target draws."""
+    if trains(network) != "student":
+        yield f".data: 'drawn' is for students, and '{network.trainer}' trains a {trains(network)}"
+    for key in ("init", "dedup", "labels"):
+        if getattr(network, key):
+            yield f".{key}: not for a network that learns from drawn pictures; remove it"
+
+
 def _teachers(network: Network, board: Resolved) -> Iterator[str]:
     uses = bool(plugins.constant("trainers", network.trainer, "uses_teachers"))
     if uses != bool(network.teachers):
@@ -108,7 +140,8 @@ def _teachers(network: Network, board: Resolved) -> Iterator[str]:
         yield f": trainer '{network.trainer}' {wanted}"
         return
     for pool, teacher in network.teachers.items():
-        problems = list(_expect(board.networks, teacher, trains(network)))
+        taught_by = plugins.constant("trainers", network.trainer, "taught_by") or trains(network)
+        problems = list(_expect(board.networks, teacher, taught_by))
         if not problems and conditional(board.networks[teacher]):
             problems = [f"'{teacher}' knows classes, which its student does not"]
         for problem in problems:
@@ -218,6 +251,10 @@ def _attacks(board: Resolved) -> Iterator[str]:
                     f"attacks.{name}.sees: method '{attack.method}' can use "
                     f"{' or '.join(accesses(attack.method))}, not {sees}"
                 )
+        yield from (f"attacks.{name}{problem}" for problem in _extraction(attack, board))
+        for defense in attack.against:
+            if defense not in board.defenses:
+                yield f"attacks.{name}.against: {_unknown(defense, board.defenses, 'defense')}"
         t = attack.params.get("t")
         highest = max(t, default=0) if isinstance(t, list | tuple) else t
         if isinstance(highest, int) and highest >= levels:
@@ -225,6 +262,22 @@ def _attacks(board: Resolved) -> Iterator[str]:
                 f"attacks.{name}.params.t: {highest} is beyond the last noise level, "
                 f"{levels - 1} (noise.steps: {levels})"
             )
+
+
+def _extraction(attack: Attack, board: Resolved) -> Iterator[str]:
+    """What is wrong with how an attack draws pictures."""
+    uses = bool(plugins.constant("attacks", attack.method, "uses_classifier"))
+    if uses != bool(attack.classifier):
+        yield f".classifier: {_wanted(attack.method, uses, 'classifier')}"
+    elif attack.classifier and attack.classifier not in board.networks:
+        yield f".classifier: {_unknown(attack.classifier, board.networks, 'network')}"
+    elif attack.classifier:
+        found = trains(board.networks[attack.classifier])
+        if found not in STEERS:
+            said = f"'{attack.classifier}' is a {found}, expected a student or an encoder"
+            yield f".classifier: {said}"
+    if attack.family and not plugins.constant("attacks", attack.method, "extracts"):
+        yield f".family: for extraction attacks, and '{attack.method}' scores images; remove it"
 
 
 def _judges(board: Resolved) -> Iterator[str]:
@@ -239,6 +292,11 @@ def _judges(board: Resolved) -> Iterator[str]:
         for name in names:
             if name not in board.extractors:
                 yield f"evaluation.{key}: {_unknown(name, board.extractors, 'extractor')}"
+    for name, (low, high) in judges.bands.items():
+        if low >= high:
+            yield f"evaluation.bands.{name}: expected [low, high], got [{low:g}, {high:g}]"
+        if name in BANDS:
+            yield f"evaluation.bands.{name}: there is one of this name already; choose another"
     if judges.copies not in judges.extractors:
         yield f"evaluation.copies: '{judges.copies}' must be one of evaluation.extractors"
 
@@ -268,6 +326,12 @@ def _sizes(board: Resolved) -> Iterator[str]:
         yield (
             f"evaluation.neighbors: {track.evaluation.neighbors} neighbors among "
             f"{track.subset.members} members; set it to at most {track.subset.members}"
+        )
+    drawn = track.sampling
+    if (drawn.extraction_images or 0) > drawn.images:
+        yield (
+            f"sampling.extraction_images: {drawn.extraction_images} pictures, but plain ones, with "
+            f"which they are compared, are {drawn.images} (sampling.images)"
         )
     if track.sampling.steps > track.noise.steps:
         yield (

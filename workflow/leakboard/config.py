@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.,=_+-]*$")]
-Pool = Literal["members", "half-a", "half-b", "reference"]
+Pool = Literal["members", "half-a", "half-b", "reference", "drawn"]
 Access = Literal["weights", "predictor", "images"]
 NUMBERS = (int, float)
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -112,6 +112,9 @@ class Sampling(Strict):
     sampler: Literal["ddim", "ddpm"] = Field("ddim", description="DDIM (eta 0) or ancestral DDPM")
     steps: int = Field(50, ge=1, description="sampler steps")
     images: int = Field(ge=1, description="pictures per (defense, sampler, seed)")
+    extraction_images: int | None = Field(
+        None, ge=2, description="pictures per extraction attack; as many as `images` if not given"
+    )
     shards: int = Field(1, ge=1, description="jobs that share the drawing")
     batch_size: int = Field(250, ge=1, description="pictures at once; shards are cut between them")
     clip_sample: bool = Field(False, description="clip the predicted clean image to [-1, 1]")
@@ -128,6 +131,9 @@ class Evaluation(Strict):
     quality: Name = Field(description="the extractor of FID and KID, against the held-out pool")
     copy_thresholds: dict[Name, list[float]] = Field(
         {}, description="papers' thresholds per extractor, beside the calibrated one"
+    )
+    bands: dict[Name, tuple[float, float]] = Field(
+        {}, description="of similarity, [low, high): AMS and UMS are told of each, beside SIDE's"
     )
     calibration: Share = Field(
         0.001, description="share of held-out images that may pass the calibrated copy threshold"
@@ -158,18 +164,32 @@ class Dedup(Strict):
     )
 
 
+class Labels(Strict):
+    """Labels that a network learns in place of its images' classes."""
+
+    by: Literal["cluster", "image", "chance"] = Field(
+        description="k-means in a feature space, one class for each image, or dice"
+    )
+    classes: int | None = Field(None, ge=1, description="how many; needed but by image")
+    extractor: Name | None = Field(
+        None, description="the feature space of clusters; its network has the track's first seed"
+    )
+
+
 class Network(Entry):
     """Anything trained: a denoiser, a classifier, an encoder. Trained once per track and seed."""
 
     trainer: str = Field(description="file in workflow/leakboard/trainers, or a plug-in")
     data: Pool = Field(
-        description="the pool it is trained on; no network may be trained on held-out images"
+        description="the pool it is trained on (no network may be trained on held-out images), or "
+        "`drawn`: the plain pictures of an attack's target, for which it is trained anew"
     )
     init: str | None = Field(None, description="a network's name, or a diffusers folder")
     teachers: dict[Pool, Name] = Field(
         {}, description="pool: network that teaches on it; two pools take turns, batch by batch"
     )
     dedup: Dedup | None = Field(None, description="train on the pool without near-duplicates")
+    labels: Labels | None = Field(None, description="what it learns instead of the true classes")
     params: dict[str, Any] = Field({}, description="the trainer's own params")
     training: dict[str, Any] = Field({}, description="what differs from the track's training")
 
@@ -196,14 +216,25 @@ class Defense(Entry):
 
 
 class Attack(Entry):
-    """A membership attack: one score per audited image, higher = more likely a member."""
+    """A membership attack scores each audited image, higher = more likely a member; an extraction
+    attack draws pictures, hoping for copies.
+    """
 
     method: str = Field(description="file in workflow/leakboard/attacks, or a plug-in")
     sees: Annotated[list[Access], BeforeValidator(_listed)] = Field(
         [], description="what the attacker may query; all that the method can, where not given"
     )
+    classifier: Name | None = Field(
+        None, description="the network that steers an extraction attack, if one does"
+    )
+    against: list[Name] = Field([], description="the defenses attacked; all where not given")
     params: dict[str, Any] = Field({}, description="the method's own params")
     sweep: dict[str, list[Any]] = Field({}, description="param: values, one entry for each")
+    family: Name | None = Field(
+        None,
+        description="extraction attacks of one family differ in strength alone, as those of "
+        "a sweep do: the best one is chosen on one half of the pictures, and told of the other",
+    )
 
 
 class Shared(Strict):

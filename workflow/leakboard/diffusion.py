@@ -111,12 +111,15 @@ class Guarded:
         return self.eps(x, t, step=step)
 
 
+Guide = Callable[[Tensor, Tensor], Tensor]  # (x_t, t) -> logits (b, outputs), differentiable in x
+
+
 @dataclass(frozen=True)
 class Parts:
     """What a defense may use to build its predictor."""
 
     denoisers: Sequence[Predictor]
-    classifier: Callable[[Tensor, Tensor], Tensor] | None = None  # (x_t, t) -> logits (b, outputs)
+    classifier: Guide | None = None
     members: Tensor | None = field(default=None, repr=False)  # (m, c, h, w): the clean members
     space: Any = None  # a features.Space: an extractor's, with the members in it
 

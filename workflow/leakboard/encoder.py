@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -46,9 +46,21 @@ class Encoder(nn.Module):
         """The network that a saved config describes, with fresh weights."""
         return cls(**{key: value for key, value in config.items() if not key.startswith("_")})
 
+    @property
+    def blocks(self) -> tuple[_Residual, ...]:
+        """The residual blocks, in order."""
+        return self.one, self.two, self.three
+
     def forward(self, x: Tensor) -> Tensor:
         """x (b, c, h, w) in [-1, 1] -> features (b, dim)."""
-        hidden = functional.silu(self.three(self.two(self.one(self.stem(x)))))
+        return self.described(x, [None] * len(self.blocks))
+
+    def described(self, x: Tensor, shifts: Sequence[Tensor | None]) -> Tensor:
+        """Features (b, dim), each block's first normalization followed by a shift (b, channels)."""
+        hidden = self.stem(x)
+        for block, shift in zip(self.blocks, shifts, strict=True):
+            hidden = block(hidden, shift)
+        hidden = functional.silu(hidden)
         hidden = hidden.mean((2, 3)) if self.pool else hidden.flatten(1)
         return self.scale(self.project(hidden))
 
@@ -65,6 +77,7 @@ class _Residual(nn.Module):
         self.conv2 = nn.Conv2d(out, out, 3, 1, 1)
         self.skip = nn.Conv2d(channels, out, 1, stride)
 
-    def forward(self, x: Tensor) -> Tensor:
-        hidden = self.conv1(functional.silu(self.norm1(x)))
+    def forward(self, x: Tensor, shift: Tensor | None = None) -> Tensor:
+        normed = self.norm1(x) if shift is None else self.norm1(x) + shift[:, :, None, None]
+        hidden = self.conv1(functional.silu(normed))
         return self.skip(x) + self.conv2(functional.silu(self.norm2(hidden)))

@@ -9,9 +9,15 @@ from typing import Any
 
 from leakboard import plugins
 from leakboard.checks import conditional, encoder, trains
-from leakboard.config import Resolved
+from leakboard.config import Attack, Network, Resolved
 
 PLAIN = "plain"  # the sampler that attacks nothing
+BARE = "@"  # in place of a defense, `@base` is the network `base` with nothing before it
+
+
+def extracts(attack: Attack) -> bool:
+    """Whether an attack draws pictures, and scores no images."""
+    return bool(plugins.constant("attacks", attack.method, "extracts"))
 
 
 class Names:
@@ -21,18 +27,22 @@ class Names:
         self.board = board
         self.track = board.track
 
+    def network(self, name: str) -> Network:
+        """The entry of a network; `surrogate@none` is `surrogate`, trained on what `none` draws."""
+        return self.board.networks[name.partition("@")[0]]
+
     def init_of(self, network: str) -> list[str]:
         """The network that a training starts from: one, or none (a folder from elsewhere too)."""
-        init = self.board.networks[network].init
+        init = self.network(network).init
         return [init] if init in self.board.networks else []
 
     def init_folder(self, network: str) -> str | None:
         """The diffusers folder from elsewhere that a training starts from, if it does."""
-        return None if self.init_of(network) else self.board.networks[network].init
+        return None if self.init_of(network) else self.network(network).init
 
     def teachers_of(self, network: str) -> list[str]:
         """The networks that teach a training, in the order of the pools' names."""
-        return [name for _, name in sorted(self.board.networks[network].teachers.items())]
+        return [name for _, name in sorted(self.network(network).teachers.items())]
 
     def needed_by(self, network: str) -> list[str]:
         """Every network that a training waits for: its start, its teachers, its deduplicator's."""
@@ -40,6 +50,8 @@ class Names:
 
     def networks_of(self, defense: str) -> list[str]:
         """The networks that a defense draws with: its denoisers, then its classifier."""
+        if defense.startswith(BARE):
+            return [defense.removeprefix(BARE)]
         entry = self.board.defenses[defense]
         return [*entry.denoisers, *filter(None, [entry.classifier])]
 
@@ -72,6 +84,8 @@ class Names:
 
     def eyes_of(self, defense: str) -> list[str]:
         """The encoder with which a defense looks for members: one, or none."""
+        if defense.startswith(BARE):
+            return []
         extractor = self.board.defenses[defense].extractor
         return self.encoder_of(extractor) if extractor else []
 
@@ -82,15 +96,19 @@ class Names:
         if stage == "subset":
             used["datasets"] = self.track.dataset.method
         if stage == "train":
-            used["trainers"] = board.networks[names["network"]].trainer
+            used["trainers"] = self.network(names["network"]).trainer
         if "extractor" in names and stage.startswith("embed"):
             used["extractors"] = board.extractors[names["extractor"]].method
         if stage == "attack":
             used["attacks"] = board.attacks[names["attack"]].method
+        if stage == "extraction":
+            used["attacks"] = self.kin(names["attack"])[0][1].method
+        if names.get("sampler", PLAIN) != PLAIN and stage == "sample":
+            used["attacks"] = board.attacks[names["sampler"]].method
         if stage == "sample" or (stage == "attack" and names["sees"] != "weights"):
-            guard = board.defenses[names.get("defense") or names["target"]]
-            used["defenses"] = guard.method
-            if guard.extractor:
+            guard = board.defenses.get(names.get("defense") or names["target"])
+            used["defenses"] = guard.method if guard else "none"
+            if guard and guard.extractor:
                 used["extractors"] = board.extractors[guard.extractor].method
         return used
 
@@ -113,12 +131,16 @@ class Names:
 
     def kind(self, network: str) -> str:
         """What a network is: "denoiser", "classifier" or "encoder"."""
-        return trains(self.board.networks[network])
+        return trains(self.network(network))
 
     def seeds_of(self, network: str) -> list[int]:
         """The seeds that a network is trained with: an encoder, a judge, with the first alone."""
         seeds = self.track.seeds
         return seeds[:1] if self.kind(network) == "encoder" else seeds
+
+    def seed_of(self, network: str, seed: int) -> int:
+        """The seed of the training that a job of this seed uses."""
+        return seed if seed in self.seeds_of(network) else self.seeds_of(network)[0]
 
     @property
     def mirrored(self) -> bool:
@@ -133,6 +155,8 @@ class Names:
 
     def knows_classes(self, defense: str) -> bool:
         """Whether a defense draws pictures of given classes."""
+        if defense.startswith(BARE):
+            return conditional(self.network(defense.removeprefix(BARE)))
         denoisers = self.board.defenses[defense].denoisers
         return any(conditional(self.board.networks[name]) for name in denoisers)
 
@@ -143,17 +167,78 @@ class Names:
 
     @cached_property
     def attacks(self) -> list[tuple[str, str]]:
-        """(attack, sees) pairs."""
-        return [(name, sees) for name, entry in self.board.attacks.items() for sees in entry.sees]
+        """(attack, sees) pairs of membership attacks."""
+        entries = self.board.attacks.items()
+        return [(n, sees) for n, entry in entries if not extracts(entry) for sees in entry.sees]
 
-    @property
-    def shards(self) -> list[tuple[int, int]]:
-        """Ranges of picture numbers, cut between batches: any number of shards draws the same."""
+    @cached_property
+    def extractions(self) -> list[tuple[str, str]]:
+        """(family, sees) pairs of extraction attacks, each once."""
+        entries = self.board.attacks.items()
+        every = [(e.family or n, sees) for n, e in entries if extracts(e) for sees in e.sees]
+        return list(dict.fromkeys(every))
+
+    def kin(self, family: str) -> list[tuple[str, Attack]]:
+        """The extraction attacks of a family, by name; an attack alone is its own family."""
+        entries = self.board.attacks.items()
+        return [(n, e) for n, e in entries if extracts(e) and (e.family or n) == family]
+
+    def sampler(self, attack: str) -> str:
+        """Which pictures an extraction attack gets: its own, or those that anybody gets."""
+        method = self.board.attacks[attack].method
+        return attack if plugins.constant("attacks", method, "guides") else PLAIN
+
+    def guide_of(self, attack: str, source: str) -> list[str]:
+        """The network that steers an attack's drawing from a source: one, or none.
+
+        One that learns from drawn pictures is trained for each source: `surrogate@none`.
+        """
+        classifier = self.board.attacks[attack].classifier
+        if classifier is None:
+            return []
+        drawn = self.network(classifier).data == "drawn"
+        return [f"{classifier}@{source}" if drawn else classifier]
+
+    def drawn_by(self, network: str) -> list[str]:
+        """The source whose plain pictures a network learns from: one, or none."""
+        return list(filter(None, [network.partition("@")[2]]))
+
+    def sources(self, sees: str, defense: str) -> list[str]:
+        """Whom an extraction attacker with this access draws from.
+
+        Defenses, and `@network` for a raw network that no defense draws from as it is.
+        """
+        return [
+            target if by != "weights" else self.bare(target)
+            for by, target in self.scored(sees, defense)
+        ]
+
+    def bare(self, network: str) -> str:
+        """Who draws from one network as it is: a defense that stands before nothing, or itself."""
+        for name, entry in self.board.defenses.items():
+            as_is = plugins.constant("defenses", entry.method, "predicts_as_is")
+            guided = self.knows_classes(name) and self.track.sampling.guidance != 1
+            if entry.denoisers == [network] and as_is and not self.screens(name) and not guided:
+                return name
+        return f"{BARE}{network}"
+
+    def pictures(self, sampler: str = PLAIN) -> int:
+        """How many pictures a sampler draws."""
         draw = self.track.sampling
-        batches = -(-draw.images // draw.batch_size)
+        return draw.images if sampler == PLAIN else draw.extraction_images or draw.images
+
+    def shards(self, sampler: str = PLAIN) -> list[tuple[int, int]]:
+        """Ranges of picture numbers, cut between batches: any number of shards draws the same."""
+        draw, images = self.track.sampling, self.pictures(sampler)
+        batches = -(-images // draw.batch_size)
         shards = min(draw.shards, batches)
-        edges = [batches * k // shards * draw.batch_size for k in range(shards)] + [draw.images]
+        edges = [batches * k // shards * draw.batch_size for k in range(shards)] + [images]
         return list(itertools.pairwise(edges))
+
+    def attacked(self, attack: str) -> list[str]:
+        """The defenses that an attack is tried on."""
+        wanted = self.board.attacks[attack].against
+        return [name for name in self.board.defenses if name in (wanted or self.board.defenses)]
 
     def scored(self, sees: str, defense: str) -> list[tuple[str, str]]:
         """(access, target) of the scores that tell about a defense: its raw networks, or itself.
@@ -177,7 +262,7 @@ class Names:
         curves = [
             (attack, by, target, target if sees == "weights" else defense)
             for attack, sees in attacks
-            for defense in self.board.defenses
+            for defense in self.attacked(attack)
             for by, target in self.scored(sees, defense)
         ]
         return list(dict.fromkeys(curves))
@@ -202,7 +287,13 @@ class Names:
             "membership": [
                 {"attack": attack, "sees": sees, "defense": defense, "seed": seed}
                 for attack, sees in self.attacks
-                for defense in self.board.defenses
+                for defense in self.attacked(attack)
+                for seed in seeds
+            ],
+            "extraction": [
+                {"attack": family, "sees": sees, "defense": defense, "seed": seed}
+                for family, sees in self.extractions
+                for defense in self.attacked(self.kin(family)[0][0])
                 for seed in seeds
             ],
         }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from leakboard import plugins
 from leakboard.plan import PLAIN, Plan
 
 Names = list[dict[str, Any]]
@@ -18,14 +19,35 @@ def init(plan: Plan, network: str, **_: Any) -> Names:
     return [{"network": name} for name in plan.init_of(network)]
 
 
-def teachers(plan: Plan, network: str, **_: Any) -> Names:
+def teachers(plan: Plan, network: str, seed: str | int, **_: Any) -> Names:
     """The networks that teach a training."""
-    return [{"network": name} for name in plan.teachers_of(network)]
+    taught = plan.teachers_of(network)
+    return [{"network": name, "seed": plan.seed_of(name, int(seed))} for name in taught]
 
 
 def dedup(plan: Plan, network: str, **_: Any) -> Names:
     """The deduplication that says which images a training leaves out, if one does."""
-    return [{}] if plan.board.networks[network].dedup else []
+    return [{}] if plan.network(network).dedup else []
+
+
+def drawn(plan: Plan, network: str, **_: Any) -> Names:
+    """The pictures that a training learns from, if it does: all shards."""
+    return [
+        {"defense": source, "sampler": PLAIN, **shard}
+        for source in plan.drawn_by(network)
+        for shard in shards(plan, PLAIN)
+    ]
+
+
+def labels(plan: Plan, network: str, **_: Any) -> Names:
+    """The labels that a training learns in place of the true ones, if it does."""
+    return [{}] if plan.network(network).labels else []
+
+
+def clustered(plan: Plan, network: str, **_: Any) -> Names:
+    """The feature space whose clusters are a network's labels."""
+    entry = plan.network(network).labels
+    return [{"extractor": entry.extractor}] if entry and entry.extractor else []
 
 
 def compared(plan: Plan, network: str, **_: Any) -> Names:
@@ -34,15 +56,18 @@ def compared(plan: Plan, network: str, **_: Any) -> Names:
     return [{"extractor": entry.extractor}] if entry else []
 
 
-def networks(plan: Plan, defense: str, **_: Any) -> Names:
-    """The networks that a defense draws with, and the encoder with which it looks for members."""
-    own = [{"network": name} for name in plan.networks_of(defense)]
-    return own + [{"network": n, "seed": plan.seeds_of(n)[0]} for n in plan.eyes_of(defense)]
+def networks(plan: Plan, defense: str, seed: str | int, sampler: str = PLAIN, **_: Any) -> Names:
+    """The networks that a defense draws with, the encoder with which it looks for members, and the
+    classifier with which an extraction attack steers.
+    """
+    guide = plan.guide_of(sampler, defense) if sampler != PLAIN else []
+    every = [*plan.networks_of(defense), *plan.eyes_of(defense), *guide]
+    return [{"network": name, "seed": plan.seed_of(name, int(seed))} for name in every]
 
 
-def queried(plan: Plan, sees: str, target: str, **_: Any) -> Names:
+def queried(plan: Plan, sees: str, target: str, seed: str | int, **_: Any) -> Names:
     """The networks behind an attack's target."""
-    return [{"network": target}] if sees == "weights" else networks(plan, target)
+    return [{"network": target}] if sees == "weights" else networks(plan, target, seed)
 
 
 def encoder(plan: Plan, extractor: str, **_: Any) -> Names:
@@ -50,9 +75,38 @@ def encoder(plan: Plan, extractor: str, **_: Any) -> Names:
     return [{"network": n, "seed": plan.track.seeds[0]} for n in plan.encoder_of(extractor)]
 
 
-def shards(plan: Plan, **_: Any) -> Names:
+def shards(plan: Plan, sampler: str = PLAIN, **_: Any) -> Names:
     """All shards of a set of pictures."""
-    return [{"shard": k} for k in range(len(plan.shards))]
+    return [{"shard": k} for k in range(len(plan.shards(sampler)))]
+
+
+def extracted(plan: Plan, attack: str, sees: str, defense: str, **_: Any) -> Names:
+    """What a family of extraction attacks drew: source by source, attack by attack."""
+    return [
+        {"defense": source, "sampler": plan.sampler(name), **headline(plan)[0]}
+        for source in plan.sources(sees, defense)
+        for name, _ in plan.kin(attack)
+    ]
+
+
+def undefended(plan: Plan, sees: str, defense: str, **_: Any) -> Names:
+    """What the same sources draw when nobody steers them."""
+    return [
+        {"defense": source, "sampler": PLAIN, **headline(plan)[0]}
+        for source in plan.sources(sees, defense)
+    ]
+
+
+def filtered(plan: Plan, attack: str, sees: str, defense: str, **_: Any) -> Names:
+    """The pictures themselves, for an attack that keeps some of them: every shard."""
+    method = plan.kin(attack)[0][1].method
+    if not plugins.constant("attacks", method, "keeps"):
+        return []
+    return [
+        {"defense": source, "sampler": PLAIN, **shard}
+        for source in plan.sources(sees, defense)
+        for shard in shards(plan, PLAIN)
+    ]
 
 
 def scores(plan: Plan, sees: str, defense: str, **_: Any) -> Names:
@@ -85,7 +139,7 @@ def trainings(plan: Plan, **_: Any) -> Names:
 
 def drawings(plan: Plan, **_: Any) -> Names:
     """Every job that draws pictures."""
-    return [{**drawn, **shard} for drawn in pictures(plan) for shard in shards(plan)]
+    return [{**each, **shard} for each in pictures(plan) for shard in shards(plan)]
 
 
 def headline(plan: Plan, **_: Any) -> Names:

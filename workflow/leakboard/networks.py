@@ -22,7 +22,12 @@ from leakboard.errors import UserError
 from leakboard.files import write_bytes
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
-KINDS = {"denoiser": "UNet2DModel", "classifier": "TimeClassifier", "encoder": "Encoder"}
+KINDS = {
+    "denoiser": "UNet2DModel",
+    "classifier": "TimeClassifier",
+    "encoder": "Encoder",
+    "student": "TimedEncoder",
+}
 
 
 def _class(name: str) -> Any:
@@ -31,6 +36,10 @@ def _class(name: str) -> Any:
         from leakboard.encoder import Encoder
 
         return Encoder
+    if name == "TimedEncoder":
+        from leakboard.timed_encoder import TimedEncoder
+
+        return TimedEncoder
     if name == "TimeClassifier":
         from leakboard.classifier import TimeClassifier
 
@@ -110,6 +119,16 @@ def load(folder: Path, expected: str | None = None) -> Any:
             f"same network"
         ) from error
     return net.eval().requires_grad_(False)
+
+
+def kind(net: Any) -> str:
+    """What a network is: "denoiser", "classifier", "encoder" or "student"."""
+    return next(kind for kind, name in KINDS.items() if name == type(net).__name__)
+
+
+def student(teacher: Any) -> Any:
+    """A fresh network built like an encoder, with time modules; its config is the teacher's."""
+    return _class(KINDS["student"])(**teacher.config)
 
 
 def start_from(net: Any, folder: Path) -> None:

@@ -5,6 +5,7 @@ Specs and digests as in `leakboard.specs`. Imports nothing heavy.
 
 from __future__ import annotations
 
+from leakboard import plugins
 from leakboard.digests import digest
 from leakboard.names import PLAIN
 from leakboard.specs import Spec, Specs
@@ -86,6 +87,45 @@ class Plan(Specs):
             "about": self._about(defense, seed, attack=attack, sees=sees),
             "targets": [target for _, target in targets],
             "scores": [digest(self.attack(attack, by, target, seed)) for by, target in targets],
+        }
+
+    def extraction(self, attack: str, sees: str, defense: str, seed: int) -> Spec:
+        """How much a family of extraction attacks draws of the members, at each strength."""
+        judges, kin = self.track.evaluation, self.kin(attack)
+        sources, space = self.sources(sees, defense), judges.copies
+        keeps = plugins.constant("attacks", kin[0][1].method, "keeps")
+        samples = [digest(self.samples(source, PLAIN, seed)) for source in sources]
+
+        def tables(sampler: str) -> list[str]:
+            return [digest(self.similarity(space, source, sampler, seed)) for source in sources]
+
+        return {
+            "stage": "extraction",
+            "about": self._about(defense, seed, attack=attack, sees=sees),
+            "attacks": [
+                {
+                    "name": name,
+                    "method": entry.method,
+                    "params": entry.params,
+                    "strength": entry.params.get("lambda"),
+                    "sampler": self.sampler(name),
+                    "tables": tables(self.sampler(name)),
+                }
+                for name, entry in kin
+            ],
+            "family": len(kin) > 1,
+            "sources": sources,
+            "undefended": tables(PLAIN),
+            "samples": samples if keeps else None,
+            "background": digest(self.background(space)),
+            "images": min(self.pictures(), *(self.pictures(self.sampler(n)) for n, _ in kin)),
+            "names": [self.board.name, attack, sees, seed],
+            "how": {
+                "extractor": space,
+                "bands": judges.bands,
+                "calibration": judges.calibration,
+                "permutations": judges.permutations,
+            },
         }
 
     def _about(self, defense: str = "", seed: int | None = None, **more: str) -> Spec:

@@ -10,6 +10,7 @@ import ast
 import difflib
 import importlib
 import importlib.util
+import keyword
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import entry_points
@@ -77,9 +78,14 @@ def load(group: str, method: str, params: Mapping[str, Any]) -> Any:
     """The plug-in itself, made with its params; a param it refuses is a UserError."""
     kind = getattr(importlib.import_module(module(group, method)), CLASSES[group][1])
     try:
-        return kind(**params)
+        return kind(**{field(key): value for key, value in params.items()})
     except (TypeError, ValueError) as error:
         raise UserError(f"{group}: method '{method}' refuses its params: {error}") from error
+
+
+def field(param: str) -> str:
+    """The dataclass field of a param: `lambda_` of `lambda`, which Python keeps for itself."""
+    return f"{param}_" if keyword.iskeyword(param) else param
 
 
 def params(group: str, method: str, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,8 +145,10 @@ def _model(group: str, method: str) -> tuple[Any, dict[str, str]]:
             continue
         if "ClassVar" not in ast.unparse(node.annotation):
             default = ast.literal_eval(node.value) if node.value is not None else ...
-            fields[node.target.id] = (_type(node.annotation), default)
-            texts[node.target.id] = ast.unparse(node.annotation)
+            name = node.target.id
+            name = name[:-1] if keyword.iskeyword(name[:-1]) else name  # see `field`
+            fields[name] = (_type(node.annotation), default)
+            texts[name] = ast.unparse(node.annotation)
     # Params may begin with `model_`, which pydantic reserves unless told otherwise.
     settings = ConfigDict(extra="forbid", protected_namespaces=())
     return create_model(method, __config__=settings, **fields), texts

@@ -129,7 +129,7 @@ def _entries(
             update["sees"] = list(accesses(entry.method))
         return key, entry.model_copy(update=update)
 
-    expanded = _sweep(merged, f"{both}: {section}")
+    expanded = _sweep(section, merged, both)
     return dict(_all(partial(complete, *item) for item in expanded))
 
 
@@ -195,7 +195,7 @@ def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
-def _sweep(entries: Mapping[str, Any], where: str) -> Iterator[tuple[str, Any]]:
+def _sweep(section: str, entries: Mapping[str, Any], where: str) -> Iterator[tuple[str, Any]]:
     """One entry per combination of swept values, named by the swept values alone."""
     for name, entry in entries.items():
         swept = entry.get("sweep") if isinstance(entry, Mapping) else None
@@ -204,13 +204,16 @@ def _sweep(entries: Mapping[str, Any], where: str) -> Iterator[tuple[str, Any]]:
             continue
         lists = swept.values() if isinstance(swept, Mapping) else [None]
         if not all(isinstance(values, list) and values for values in lists):
-            raise UserError(f"{where}.{name}.sweep: expected a list of values for each param")
+            raise UserError(
+                f"{where}: {section}.{name}.sweep: expected a list of values for each param"
+            )
         for values in itertools.product(*swept.values()):
             chosen = dict(zip(swept, values, strict=True))
             suffix = ",".join(f"{key}={_word(value)}" for key, value in chosen.items())
             params = {**entry.get("params", {}), **chosen}
             rest = {key: value for key, value in entry.items() if key != "sweep"}
-            yield f"{name}.{suffix}", {**rest, "params": params}
+            kin = {"family": rest.get("family", name)} if section == "attacks" else {}
+            yield f"{name}.{suffix}", {**rest, **kin, "params": params}
 
 
 def _word(value: Any) -> str:

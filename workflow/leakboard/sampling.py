@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from leakboard import artefacts, networks, plugins, subset
-from leakboard.diffusion import Denoiser, Parts, Predictor, Schedule, Screen, Service, sample
+from leakboard.diffusion import (
+    Denoiser,
+    Guide,
+    Parts,
+    Predictor,
+    Schedule,
+    Screen,
+    Service,
+    sample,
+)
 from leakboard.features import Extract, Space
 from leakboard.images import to_float, to_pixels
 from leakboard.randomness import PerImage
@@ -27,14 +36,15 @@ BATCH = 250  # audited images at once
 class Target:
     """A defense over its networks, ready for a batch: what is sampled from, and attacked.
 
-    shape: (c, h, w) of its pictures; classes: the labels among the members, ascending.
+    shape: (c, h, w) of its pictures; classes: the labels among the members, ascending; None where
+    the networks learned other labels than their images' classes.
     """
 
     defense: Any
     denoisers: Sequence[Denoiser]
     parts: Parts
     shape: tuple[int, ...]
-    classes: Tensor
+    classes: Tensor | None
 
     def predictor(self, classes: Tensor | None = None) -> Predictor:
         """The defended predictor for one batch of images of these classes (b,) long.
@@ -60,15 +70,44 @@ class Target:
         """The classes that pictures of these numbers are drawn of, in turn; -1 without classes."""
         some = torch.tensor(list(numbers))
         taught = min(denoiser.taught for denoiser in self.denoisers)
-        known = self.classes[self.classes < taught]
+        every = torch.arange(taught) if self.classes is None else self.classes
+        known = every[every < taught]
         return known[some % len(known)] if len(known) else torch.full_like(some, -1)
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """An extraction attack that steers the drawing; `classes` are those of its classifier."""
+
+    attack: Any
+    guide: Guide
+    classes: int
+
+    def steered(self, predictor: Predictor, numbers: Tensor) -> Predictor:
+        """The predictor for one batch of pictures, (b,) long: they take the classes in turn."""
+        return self.attack.guide(predictor, self.guide, numbers % self.classes)
+
+
+def extraction(spec: Mapping[str, Any], weights: Sequence[str]) -> Extraction | None:
+    """The attack on the drawing that a spec of pictures describes; None for plain ones.
+
+    `weights` are the files of a target's networks, the attack's classifier the last of them.
+    """
+    how = spec["extraction"]
+    if how is None:
+        return None
+    net = networks.load(Path(weights[-1]).parent, how["classifier"]).to(networks.device())
+    timed = networks.kind(net) != "encoder"
+    guide = net if timed else (lambda x, t: net.logits(x))
+    attack = plugins.load("attacks", how["method"], how["params"])
+    return Extraction(attack, guide, net.config["outputs"])
 
 
 def guarded(spec: Mapping[str, Any], weights: Sequence[str], images: str, split: str) -> Target:
     """The defended model that a spec describes.
 
     `weights` are the files of the defense's networks: denoisers, then its classifier, then the
-    encoder of the extractor in whose space it looks for members.
+    encoder of the extractor in whose space it looks for members; what follows is an attack's.
     """
     guard, device = spec["guard"], networks.device()
     space, flip = guard["extractor"], guard["mirrored"]
@@ -80,7 +119,8 @@ def guarded(spec: Mapping[str, Any], weights: Sequence[str], images: str, split:
     schedule = Schedule.linear(**spec["noise"])
     members, labels = (each.to(device) for each in _members(spec, images, split))
     count = len(guard["denoisers"])
-    extract = Extract(space, weights[len(digests) :]) if space else None
+    eyes = weights[len(digests) : len(digests) + bool(space and space["network"])]
+    extract = Extract(space, eyes) if space else None
     denoisers = [Denoiser(net, schedule, guidance=guard["guidance"]) for net in nets[:count]]
     index = guard["params"].get("index", "flat")
     parts = Parts(
@@ -90,7 +130,8 @@ def guarded(spec: Mapping[str, Any], weights: Sequence[str], images: str, split:
         space=extract and Space(extract.features, extract.measure, members, labels, flip, index),
     )
     defense = plugins.load("defenses", guard["method"], guard["params"])
-    return Target(defense, denoisers, parts, tuple(members.shape[1:]), labels.cpu().unique())
+    classes = None if guard["relabeled"] else labels.cpu().unique()
+    return Target(defense, denoisers, parts, tuple(members.shape[1:]), classes)
 
 
 def _members(spec: Mapping[str, Any], images: str, split: str) -> tuple[Tensor, Tensor]:
@@ -107,18 +148,20 @@ def target(
 
     The raw network, the defended predictor, or a service around it; who holds an image sees its
     class. The raw network is asked about that class without classifier-free guidance. A class that
-    no member has was never taught: it would tell strangers by itself, and -1 asks without one.
+    no member has was never taught: it would tell strangers by itself, and -1 asks without one; so
+    it does where the network learned other labels, which nobody sees on an image.
     """
     if spec["sees"] == "weights":
         net = networks.load(Path(weights[0]).parent, spec["target"]).to(networks.device())
         raw = Denoiser(net, Schedule.linear(**spec["noise"]))
-        there = _members(spec, images, split)[1].unique()
+        there = None if spec["relabeled"] else _members(spec, images, split)[1].unique()
     else:
         defended = guarded(spec, weights, images, split)
         there = defended.classes
 
     def asked(classes: Tensor) -> Predictor | Service:
-        known = torch.where(torch.isin(classes, there.to(classes)), classes, -1)
+        taught = torch.isin(classes, there.to(classes)) if there is not None else False
+        known = torch.where(torch.as_tensor(taught).to(classes.device), classes, -1)
         if spec["sees"] == "weights":
             return replace(raw, classes=known)
         if spec["sees"] == "predictor":
@@ -128,13 +171,20 @@ def target(
     return asked
 
 
-def draw(target: Target, spec: Mapping[str, Any], start: int, stop: int) -> dict[str, Any]:
+def draw(
+    target: Target,
+    spec: Mapping[str, Any],
+    start: int,
+    stop: int,
+    attack: Extraction | None = None,
+) -> dict[str, Any]:
     """Pictures start..stop: `images` (n, h, w, c) uint8, and `seconds`, what it took.
 
     `asked` (n,) is the class that each was drawn of; where the defense screens its pictures,
     `tries` (n,) counts their draws and `passed` (n,) says which passed. Seconds of the clock on a
     GPU, of the processor otherwise: other jobs beside it do not count. Picture i of a seed begins
-    from the same noise whichever defense draws it; a further try has noise of its own.
+    from the same noise whichever defense draws it, and whoever steers it; a further try has noise
+    of its own. An attacker who steers the predictor runs the sampler himself: no screen is asked.
     """
     how, device = spec["sampling"], networks.device()
     clock = time.perf_counter if device.type == "cuda" else time.process_time
@@ -146,8 +196,11 @@ def draw(target: Target, spec: Mapping[str, Any], start: int, stop: int) -> dict
 
         def once(rows: Tensor, again: int, numbers=numbers, asked=asked) -> Tensor:
             names = ("sample", spec["track"], spec["seed"], *(("try", again) if again else ()))
+            predictor = target.predictor(asked[rows].to(device) if (asked >= 0).all() else None)
+            if attack is not None:
+                predictor = attack.steered(predictor, numbers[rows].to(device))
             drawn = sample(
-                target.predictor(asked[rows].to(device) if (asked >= 0).all() else None),
+                predictor,
                 PerImage(*names, indices=numbers[rows].tolist()),
                 target.shape,
                 sampler=how["sampler"],
@@ -157,7 +210,7 @@ def draw(target: Target, spec: Mapping[str, Any], start: int, stop: int) -> dict
             )
             return to_float(to_pixels(drawn)).to(device)
 
-        if target.screen is None:
+        if target.screen is None or attack is not None:
             pictures, more = once(torch.arange(len(numbers)), 0), {}
         else:
             found = target.screen.redrawn(once, len(numbers))

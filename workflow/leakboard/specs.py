@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from leakboard.digests import digest
-from leakboard.names import Names
+from leakboard.names import BARE, PLAIN, Names
 
 Spec = dict[str, Any]
 
@@ -38,9 +38,10 @@ class Specs(Names):
 
     @cache  # noqa: B019 - a plan lives as long as the run
     def train(self, network: str, seed: int) -> Spec:
-        entry = self.board.networks[network]
+        entry = self.network(network)
         kind = self.kind(network)
         own = self.init_of(network)
+        drawn = self.drawn_by(network)
         return {
             "stage": "train",
             "track": self.board.name,
@@ -49,13 +50,16 @@ class Specs(Names):
             "kind": kind,
             "trainer": {"method": entry.trainer, "params": entry.params},
             "data": entry.data,
+            "drawn": digest(self.samples(drawn[0], PLAIN, seed)) if drawn else None,
             "dedup": digest(self.deduplicate(network)) if entry.dedup else None,
+            "labels": digest(self.relabel(network)) if entry.labels else None,
             "training": entry.training,
-            "architecture": getattr(self.track.architecture, kind),
+            # a student is built like its teacher
+            "architecture": getattr(self.track.architecture, kind, None),
             "noise": self.track.noise.model_dump(),
             "init": digest(self.train(own[0], seed)) if own else entry.init,
             "teachers": {
-                pool: digest(self.train(name, seed))
+                pool: digest(self.train(name, self.seed_of(name, seed)))
                 for pool, name in sorted(entry.teachers.items())
             },
             "subset": digest(self.subset()),
@@ -76,8 +80,25 @@ class Specs(Names):
             "subset": digest(self.subset()),
         }
 
+    def relabel(self, network: str) -> Spec:
+        """Which labels a network's images bear; the space of clusters has the first seed."""
+        entry = self.network(network)
+        assert entry.labels is not None
+        extractor = entry.labels.extractor
+        return {
+            "stage": "relabel",
+            "network": network,
+            "data": entry.data,
+            "by": entry.labels.by,
+            "classes": entry.labels.classes,
+            "features": digest(self.embed_pools(extractor)) if extractor else None,
+            "subset": digest(self.subset()),
+        }
+
     def guard(self, defense: str, seed: int) -> Spec:
         """A defended predictor: which networks, guarded how."""
+        if defense.startswith(BARE):
+            return self._bare(defense.removeprefix(BARE), seed)
         entry = self.board.defenses[defense]
         classifier, extractor = entry.classifier, entry.extractor
         flips = [self.board.networks[name].training["flip"] for name in entry.denoisers]
@@ -89,12 +110,35 @@ class Specs(Names):
             "extractor": self.extractor(extractor) if extractor else None,
             "mirrored": any(flips),  # a mirrored member is a member too
             "guidance": self.track.sampling.guidance if self.knows_classes(defense) else 1.0,
+            "relabeled": any(self.network(name).labels for name in entry.denoisers),
         }
+
+    def _bare(self, network: str, seed: int) -> Spec:
+        """A network with nothing before it, asked without classifier-free guidance."""
+        return {
+            "method": "none",
+            "params": {},
+            "denoisers": [digest(self.train(network, seed))],
+            "classifier": None,
+            "extractor": None,
+            "mirrored": self.network(network).training["flip"],
+            "guidance": 1.0,
+            "relabeled": bool(self.network(network).labels),
+        }
+
+    def extracted(self, attack: str, source: str, seed: int) -> Spec:
+        """How an extraction attack steers the drawing from a source."""
+        entry, guide = self.board.attacks[attack], self.guide_of(attack, source)
+        network = digest(self.train(guide[0], self.seed_of(guide[0], seed))) if guide else None
+        return {"method": entry.method, "params": entry.params, "classifier": network}
 
     @cache  # noqa: B019
     def samples(self, defense: str, sampler: str, seed: int) -> Spec:
         """All pictures of one (defense, sampler, seed), however many jobs draw them."""
-        draw = self.track.sampling.model_dump(exclude={"shards", "guidance"})  # it is in the guard
+        # The guidance is in the guard, how many jobs there are concerns nobody.
+        draw = self.track.sampling.model_dump(exclude={"shards", "guidance", "extraction_images"})
+        draw["images"] = self.pictures(sampler)
+        attacked = sampler != PLAIN
         return {
             "stage": "samples",
             "track": self.board.name,
@@ -102,13 +146,14 @@ class Specs(Names):
             "sampler": sampler,
             "seed": seed,
             "guard": self.guard(defense, seed),
+            "extraction": self.extracted(sampler, defense, seed) if attacked else None,
             "sampling": draw,
             "noise": self.track.noise.model_dump(),
             "subset": digest(self.subset()),
         }
 
     def sample(self, defense: str, sampler: str, seed: int, shard: int) -> Spec:
-        start, stop = self.shards[shard]
+        start, stop = self.shards(sampler)[shard]
         drawn = self.samples(defense, sampler, seed)
         return {"stage": "sample", "samples": drawn, "start": start, "stop": stop}
 
@@ -178,6 +223,7 @@ class Specs(Names):
             "seed": seed,
             "target": digest(self.train(target, seed)) if weights else None,
             "guard": None if weights else self.guard(target, seed),
+            "relabeled": weights and bool(self.network(target).labels),
             "clip_sample": self.track.sampling.clip_sample if sees == "images" else None,
             "noise": self.track.noise.model_dump(),
             "subset": digest(self.subset()),

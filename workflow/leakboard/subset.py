@@ -41,6 +41,13 @@ def trained_rows(
     return np.repeat(rows, table["times"].to_numpy()[rows])
 
 
+def relabeled(labels: NDArray[np.int64], path: str | Path) -> NDArray[np.int64]:
+    """The labels (n,) of all images, those of a table (index, label) replaced."""
+    table, changed = pd.read_csv(path), labels.copy()
+    changed[table["index"].to_numpy()] = table["label"].to_numpy()
+    return changed
+
+
 def audited(table: pd.DataFrame) -> pd.DataFrame:
     """The rows that attacks are asked about: members and held-out images."""
     return table[table["pool"].isin(["members", "held-out"])].reset_index(drop=True)

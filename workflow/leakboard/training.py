@@ -250,13 +250,16 @@ def prepare(
         for pool, rows in pools.items()
     ]
     torch.manual_seed(derive(*names, "weights"))
-    net = networks.build(
-        spec["kind"],
-        spec["architecture"],
-        size=pixels.shape[1],
-        channels=pixels.shape[3],
-        **trainer.outputs(torch.cat([lesson.labels for lesson in lessons])),
-    )
+    if spec["kind"] == "student":
+        net = networks.student(lessons[0].teacher)
+    else:
+        net = networks.build(
+            spec["kind"],
+            spec["architecture"],
+            size=pixels.shape[1],
+            channels=pixels.shape[3],
+            **trainer.outputs(torch.cat([lesson.labels for lesson in lessons])),
+        )
     if init is not None:
         networks.start_from(net, init)
     key = hashlib.sha256(json.dumps(spec, sort_keys=True).encode())
