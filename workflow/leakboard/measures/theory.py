@@ -191,7 +191,8 @@ def _ratio(
     ratio = above / divisor
     if (divisor <= 0).any():
         return float(ratio[0]), np.nan, np.nan
-    return float(ratio[0]), *(float(q) for q in np.quantile(ratio[1:], [0.025, 0.975]))
+    low, high = np.quantile(ratio[1:], [0.025, 0.975])
+    return float(ratio[0]), float(low), float(high)
 
 
 def _terms(surprise: Array, squared: Array, epsilon: float, d: int) -> Array:
