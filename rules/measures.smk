@@ -83,14 +83,14 @@ rule quality:
 
 
 rule membership:
-    """Tell how well an attack's scores separate members from strangers."""
+    """Tell how well an attack's scores separate members from strangers, for every defense."""
     input:
         scores=made("attack", "scores", "scores"),
         code=code("membership"),
     output:
-        cell="results/{track}/measurements/membership/{attack}/{sees}/{defense}/seed{seed}.json",
+        cell="results/{track}/measurements/membership/{attack}/{sees}/seed{seed}.json",
     log:
-        "results/logs/membership/{track}/{attack}/{sees}/{defense}/seed{seed}.log",
+        "results/logs/membership/{track}/{attack}/{sees}/seed{seed}.log",
     conda:
         "../envs/leakboard.yaml"
     params:

@@ -137,9 +137,9 @@ class Names:
         return any(conditional(self.board.networks[name]) for name in denoisers)
 
     def targets(self, sees: str) -> list[tuple[str, str]]:
-        """Whom an attacker with this access asks about all defenses: (access, target) pairs."""
+        """Whom an attacker with this access asks about all defenses: (access, target), sorted."""
         every = (self.scored(sees, defense) for defense in self.board.defenses)
-        return list(dict.fromkeys(target for some in every for target in some))
+        return sorted({target for some in every for target in some})
 
     @cached_property
     def attacks(self) -> list[tuple[str, str]]:
@@ -183,7 +183,10 @@ class Names:
         return list(dict.fromkeys(curves))
 
     def cells(self) -> dict[str, list[dict[str, Any]]]:
-        """measurement stage -> the names of each of its cells."""
+        """measurement stage -> the names of each of its files: of one cell, or of several.
+
+        One job audits all defenses under an attack: they are quick, and many look at equal scores.
+        """
         judges, seeds = self.track.evaluation, self.track.seeds
         defenses = list(self.board.defenses)
         screens = [name for name in defenses if self.screens(name)]
@@ -200,9 +203,8 @@ class Names:
             ],
             "quality": [{"extractor": judges.quality, **d} for d in drawn(defenses)],
             "membership": [
-                {"attack": attack, "sees": sees, "defense": defense, "seed": seed}
+                {"attack": attack, "sees": sees, "seed": seed}
                 for attack, sees in self.attacks
-                for defense in self.board.defenses
                 for seed in seeds
             ],
         }

@@ -55,13 +55,13 @@ def shards(plan: Plan, **_: Any) -> Names:
     return [{"shard": k} for k in range(len(plan.shards))]
 
 
-def scores(plan: Plan, sees: str, defense: str, **_: Any) -> Names:
-    """The scores that tell about a defense: of its raw networks, or of what stands before them."""
-    return [{"sees": by, "target": target} for by, target in plan.scored(sees, defense)]
+def scores(plan: Plan, sees: str, **_: Any) -> Names:
+    """The scores that tell about defenses: of raw networks, or of what stands before them."""
+    return [{"sees": by, "target": target} for by, target in plan.targets(sees)]
 
 
 def cells(plan: Plan, stage: str, **_: Any) -> Names:
-    """Every cell of one measurement."""
+    """Every file of one measurement."""
     return plan.cells()[stage]
 
 

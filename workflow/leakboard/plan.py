@@ -5,6 +5,8 @@ Specs and digests as in `leakboard.specs`. Imports nothing heavy.
 
 from __future__ import annotations
 
+from typing import Any
+
 from leakboard.digests import digest
 from leakboard.names import PLAIN
 from leakboard.specs import Spec, Specs
@@ -79,7 +81,20 @@ class Plan(Specs):
             "pools": digest(self.embed_pools(extractor)),
         }
 
-    def membership(self, attack: str, sees: str, defense: str, seed: int) -> Spec:
+    def membership(self, attack: str, sees: str, seed: int) -> Spec:
+        """All defenses under one attack: `scores` are the digests of the files, each once.
+
+        By name, so that the order of the entries reruns nothing.
+        """
+        targets, defenses = self.targets(sees), sorted(self.board.defenses)
+        return {
+            "stage": "membership",
+            "scores": [digest(self.attack(attack, by, target, seed)) for by, target in targets],
+            "cells": [self.audit(attack, sees, defense, seed) for defense in defenses],
+        }
+
+    def audit(self, attack: str, sees: str, defense: str, seed: int) -> Spec:
+        """One cell of the above, whose rows carry its own digest, whatever other defenses do."""
         targets = self.scored(sees, defense)
         return {
             "stage": "membership",
@@ -103,12 +118,17 @@ class Plan(Specs):
     def gather(self) -> Spec:
         return {"stage": "gather", "digests": self.digests()}
 
-    def digests(self) -> dict[str, list[str]]:
-        """measurement stage -> the digests that the rows of its cells must carry."""
+    def digests(self) -> dict[str, list[list[str]]]:
+        """measurement stage -> of each of its files, the digests that its rows must carry."""
         return {
-            stage: [digest(getattr(self, stage)(**names)) for names in cells]
-            for stage, cells in self.cells().items()
+            stage: [[digest(cell) for cell in self.measured(stage, **names)] for names in files]
+            for stage, files in self.cells().items()
         }
+
+    def measured(self, stage: str, **names: Any) -> list[Spec]:
+        """The cells in a file of a measurement stage; most hold one."""
+        spec = getattr(self, stage)(**names)
+        return spec.get("cells", [spec])
 
     def rank(self) -> Spec:
         entries = self.board.defenses.items()
