@@ -397,7 +397,7 @@ def test_rows_of_several_cells_in_one_file_are_each_held_to_their_own_digest(tmp
         ["other", digests[1]],
     ]
     measurements.check(table, {"membership": [digests]})
-    with pytest.raises(UserError, match="1 rows .* auc of other"):
+    with pytest.raises(UserError, match=r"1 rows .* auc of other"):
         measurements.check(table, {"membership": [digests[:1]]})
     with pytest.raises(UserError, match=r"cells\.json: 'auc' was measured under another"):
         measurements.gather(files, {"membership": [[digests[0], digest(cell("new"))]]})
