@@ -14,6 +14,7 @@ rule gather:
         copying=made("copying", "cell", "cells", "copying"),
         quality=made("quality", "cell", "cells", "quality"),
         membership=made("membership", "cell", "cells", "membership"),
+        extraction=made("extraction", "cell", "cells", "extraction"),
         code=code("gather"),
     output:
         csv="results/{track}/measurements.csv",

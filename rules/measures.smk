@@ -82,15 +82,34 @@ rule quality:
         "../workflow/quality.py"
 
 
+rule extraction:
+    """Count what a family of extraction attacks draws of the members, for every defense."""
+    input:
+        tables=made("similarity", "table", "extracted"),
+        background=made("background", "table", "headline"),
+        samples=made("sample", "samples", "filtered"),
+        code=code("extraction"),
+    output:
+        cell="results/{track}/measurements/extraction/{attack}/{sees}/seed{seed}.json",
+    log:
+        "results/logs/extraction/{track}/{attack}/{sees}/seed{seed}.log",
+    conda:
+        "../envs/leakboard.yaml"
+    params:
+        spec=spec("extraction"),
+    script:
+        "../workflow/extraction.py"
+
+
 rule membership:
-    """Tell how well an attack's scores separate members from strangers."""
+    """Tell how well an attack's scores separate members from strangers, for every defense."""
     input:
         scores=made("attack", "scores", "scores"),
         code=code("membership"),
     output:
-        cell="results/{track}/measurements/membership/{attack}/{sees}/{defense}/seed{seed}.json",
+        cell="results/{track}/measurements/membership/{attack}/{sees}/seed{seed}.json",
     log:
-        "results/logs/membership/{track}/{attack}/{sees}/{defense}/seed{seed}.log",
+        "results/logs/membership/{track}/{attack}/{sees}/seed{seed}.log",
     conda:
         "../envs/leakboard.yaml"
     params:

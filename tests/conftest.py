@@ -1,5 +1,16 @@
-"""One thread per process, before torch is loaded: small tensors gain nothing from more."""
+"""One thread per process, before torch is loaded; and the long tests first."""
 
 import os
 
+import pytest
+
+# Small tensors gain nothing from more.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the workflow tests first, all else in its order.
+
+    They are one group, which one worker runs: begun last, it would end alone.
+    """
+    items.sort(key=lambda item: "workflow" not in item.path.parts[-2:])

@@ -7,7 +7,7 @@ from leakboard.job import job
 
 with job(snakemake.log[0]):
     spec = json.loads(snakemake.params.spec)
-    cells = {stage: snakemake.input.get(stage, []) for stage in spec["digests"]}
-    table = measurements.gather(cells, spec["digests"])
+    files = {stage: snakemake.input.get(stage, []) for stage in spec["digests"]}
+    table = measurements.gather(files, spec["digests"])
     artefacts.write_table(snakemake.output.parquet, spec, table)
     artefacts.write_csv(snakemake.output.csv, table)

@@ -98,11 +98,17 @@ def artefacts(plan: Plan) -> dict[str, str]:
     for attack, sees in plan.attacks:
         for by, target in plan.targets(sees):
             specs[f"attack {attack} {by} {target}"] = plan.attack(attack, by, target, SEED)
-    for stage, cells in plan.cells().items():
-        for cell in cells:
-            specs[" ".join([stage, *map(str, cell.values())])] = getattr(plan, stage)(**cell)
+    for stage, files in plan.cells().items():
+        for names in files:
+            for cell in plan.measured(stage, **names):
+                own = names if cell["stage"] != "membership" else _audited(cell["about"])
+                specs[" ".join([stage, *map(str, own.values())])] = cell
     specs["gather"], specs["rank"] = plan.gather(), plan.rank()
     return {name: digest(spec) for name, spec in specs.items()}
+
+
+def _audited(about: dict[str, Any]) -> dict[str, Any]:
+    return {key: about[key] for key in ("attack", "sees", "defense", "seed")}
 
 
 def changed(plan: Callable[..., Plan], edits: dict[str, Any]) -> set[str]:
@@ -306,9 +312,9 @@ def test_the_white_box_scores_of_two_defenses_on_one_network_are_one_file(
     base = [("weights", "base")]
     assert plan.scored("weights", "cpsample") == plan.scored("weights", "none") == base
     assert plan.scored("predictor", "cpsample") == [("predictor", "cpsample")]
-    rows = [plan.membership("loss", "weights", name, SEED) for name in ("none", "cpsample")]
+    rows = [plan.audit("loss", "weights", name, SEED) for name in ("none", "cpsample")]
     assert rows[0]["scores"] == rows[1]["scores"]
-    seen = [plan.membership("loss", "predictor", name, SEED) for name in ("none", "cpsample")]
+    seen = [plan.audit("loss", "predictor", name, SEED) for name in ("none", "cpsample")]
     assert seen[0]["scores"] != seen[1]["scores"]
     assert plan.targets("weights") == [*base, ("weights", "distilled")]
 
@@ -317,7 +323,7 @@ def test_who_sees_the_weights_of_two_networks_attacks_both(plan: Callable[..., P
     pair = {"denoisers": ["half-a", "half-b"], "method": "alternate"}
     plan = plan({"defenses/pair": pair})
     assert plan.scored("weights", "pair") == [("weights", "half-a"), ("weights", "half-b")]
-    rows = plan.membership("loss", "weights", "pair", SEED)
+    rows = plan.audit("loss", "weights", "pair", SEED)
     assert rows["targets"] == ["half-a", "half-b"]
     assert len(set(rows["scores"])) == 2
 
@@ -445,9 +451,9 @@ def test_a_predictor_behind_a_screen_is_its_network_and_its_service_is_its_own(
     for sees in ("weights", "predictor"):
         assert made.scored(sees, "rejection") == [("weights", "base")]
     assert made.scored("images", "rejection") == [("images", "rejection")]
-    rows = [made.membership("loss", "predictor", name, SEED) for name in ("none", "rejection")]
+    rows = [made.audit("loss", "predictor", name, SEED) for name in ("none", "rejection")]
     assert rows[0]["scores"] == rows[1]["scores"]
-    rows = [made.membership("service", "images", name, SEED) for name in ("none", "rejection")]
+    rows = [made.audit("service", "images", name, SEED) for name in ("none", "rejection")]
     assert rows[0]["scores"] != rows[1]["scores"]
 
 

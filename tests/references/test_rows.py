@@ -5,9 +5,13 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest
 
+from leakboard import measurements
 from leakboard.costs import costs, trainings
+from leakboard.digests import digest
+from leakboard.errors import UserError
 from leakboard.measures import copying
 from leakboard.measures.audit import audit
+from leakboard.measures.measure import Measure
 from leakboard.measures.screening import screening
 
 RNG = np.random.default_rng(0)
@@ -375,3 +379,27 @@ def test_every_training_of_the_board_is_listed_with_its_steps_and_epochs():
         ["half-a", 0, 20.0],
     ]
     assert table["data"].tolist() == ["members", "members", "half-a"]
+
+
+def cell(defense):
+    about = {"track": "toy", "seed": 0, "defense": defense, "reported": {}}
+    return {"stage": "membership", "about": about}
+
+
+def test_rows_of_several_cells_in_one_file_are_each_held_to_their_own_digest(tmp_path):
+    file, digests = tmp_path / "cells.json", [digest(cell(name)) for name in ("none", "other")]
+    row = Measure("auc", 0.5, 0.4, 0.6, 10, "probability", "chance")
+    measurements.write_cells(file, [(cell("none"), [row]), (cell("other"), [row])])
+    files = {"membership": [str(file)]}
+    table = measurements.gather(files, {"membership": [digests]})
+    assert table[["defense", "digest"]].to_numpy().tolist() == [
+        ["none", digests[0]],
+        ["other", digests[1]],
+    ]
+    measurements.check(table, {"membership": [digests]})
+    with pytest.raises(UserError, match=r"1 rows .* auc of other"):
+        measurements.check(table, {"membership": [digests[:1]]})
+    with pytest.raises(UserError, match=r"cells\.json: 'auc' was measured under another"):
+        measurements.gather(files, {"membership": [[digests[0], digest(cell("new"))]]})
+    with pytest.raises(UserError, match=r"cells\.json: nothing was measured under"):
+        measurements.gather(files, {"membership": [[*digests, digest(cell("new"))]]})

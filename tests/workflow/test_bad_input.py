@@ -129,7 +129,7 @@ def test_a_loss_that_is_not_finite_stops_the_training_and_its_curve_can_be_looke
         ("samples/none/plain/seed0/shard1.npz", "features/pixels/none/plain/seed0.npz", ""),
         (
             "scores/pia/weights/base/seed0.parquet",
-            "measurements/membership/pia/weights/none/seed0.json",
+            "measurements/membership/pia/weights/seed0.json",
             "",
         ),
         ("measurements/describe/pixels.json", "measurements.csv", "tiny/measurements.parquet"),

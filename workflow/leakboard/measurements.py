@@ -23,9 +23,20 @@ NUMBERS = ("value", "ci_low", "ci_high", "reported")
 
 def write_cell(path: str | Path, spec: Mapping[str, Any], measures: Iterable[Measure]) -> None:
     """Write the rows of one cell; `spec["about"]` fills their first columns."""
+    write_cells(path, [(spec, measures)])
+
+
+def write_cells(
+    path: str | Path, cells: Iterable[tuple[Mapping[str, Any], Iterable[Measure]]]
+) -> None:
+    """Write the rows of several cells into one file, each with the digest of its own spec."""
+    write_json(path, [row for spec, measures in cells for row in _rows(spec, measures)])
+
+
+def _rows(spec: Mapping[str, Any], measures: Iterable[Measure]) -> list[dict[str, Any]]:
     about = spec["about"]
     names = {key: about[key] for key in COLUMNS if key in about and key != "reported"}
-    rows = [
+    return [
         {
             **names,
             **{key: _plain(value) for key, value in vars(measure).items()},
@@ -34,27 +45,32 @@ def write_cell(path: str | Path, spec: Mapping[str, Any], measures: Iterable[Mea
         }
         for measure in measures
     ]
-    write_json(path, rows)
 
 
 def gather(
-    cells: Mapping[str, Sequence[str]], digests: Mapping[str, Sequence[str]]
+    files: Mapping[str, Sequence[str]], digests: Mapping[str, Sequence[Sequence[str]]]
 ) -> pd.DataFrame:
-    """All rows of a track in one table with the columns COLUMNS, stage by stage, cell by cell.
+    """All rows of a track in one table with the columns COLUMNS, stage by stage, file by file.
 
-    `cells` are the files and `digests` what their rows must carry, both by measurement stage.
-    Raises UserError naming the cell whose rows carry another digest.
+    `digests` are what the rows of each file must carry, cell by cell; both by measurement stage.
+    Raises UserError naming the file whose rows carry another digest, or that lacks a cell.
     """
     rows: list[dict[str, Any]] = []
-    pairs = [pair for stage in digests for pair in zip(cells[stage], digests[stage], strict=True)]
+    pairs = [pair for stage in digests for pair in zip(files[stage], digests[stage], strict=True)]
     for path, expected in pairs:
         content = read_json(path)
         for row in content:
-            if row["digest"] != expected:
+            if row["digest"] not in expected:
                 raise UserError(
                     f"{path}: '{row['metric']}' was measured under another configuration (digest "
-                    f"{row['digest']}, expected {expected}); remove the file and run again"
+                    f"{row['digest']}, expected {' or '.join(expected)}); remove the file and run "
+                    f"again"
                 )
+        if absent := set(expected) - {row["digest"] for row in content}:
+            raise UserError(
+                f"{path}: nothing was measured under the present configuration (digest "
+                f"{', '.join(sorted(absent))}); remove the file and run again"
+            )
         rows += content
     table = pd.DataFrame(rows, columns=COLUMNS)
     table["seed"] = table["seed"].astype("Int64")
@@ -63,9 +79,10 @@ def gather(
     return table
 
 
-def check(table: pd.DataFrame, digests: Mapping[str, Sequence[str]]) -> None:
+def check(table: pd.DataFrame, digests: Mapping[str, Sequence[Sequence[str]]]) -> None:
     """Refuse a table with rows that the present configuration does not ask for, by name."""
-    stale = table[~table["digest"].isin({d for some in digests.values() for d in some})]
+    known = {d for files in digests.values() for cells in files for d in cells}
+    stale = table[~table["digest"].isin(known)]
     if len(stale):
         row = stale.iloc[0]
         raise UserError(

@@ -101,7 +101,7 @@ class Names:
             used["extractors"] = board.extractors[names["extractor"]].method
         if stage == "attack":
             used["attacks"] = board.attacks[names["attack"]].method
-        if stage == "extraction":
+        if stage == "extraction" and self.keeps(names["attack"]):
             used["attacks"] = self.kin(names["attack"])[0][1].method
         if names.get("sampler", PLAIN) != PLAIN and stage == "sample":
             used["attacks"] = board.attacks[names["sampler"]].method
@@ -160,10 +160,10 @@ class Names:
         denoisers = self.board.defenses[defense].denoisers
         return any(conditional(self.board.networks[name]) for name in denoisers)
 
-    def targets(self, sees: str) -> list[tuple[str, str]]:
-        """Whom an attacker with this access asks about all defenses: (access, target) pairs."""
-        every = (self.scored(sees, defense) for defense in self.board.defenses)
-        return list(dict.fromkeys(target for some in every for target in some))
+    def targets(self, attack: str, sees: str) -> list[tuple[str, str]]:
+        """Whom an attacker with this access asks about all defenses: (access, target), sorted."""
+        every = (self.scored(sees, defense) for defense in self.attacked(attack))
+        return sorted({target for some in every for target in some})
 
     @cached_property
     def attacks(self) -> list[tuple[str, str]]:
@@ -212,6 +212,21 @@ class Names:
             target if by != "weights" else self.bare(target)
             for by, target in self.scored(sees, defense)
         ]
+
+    def drawn_from(self, family: str, sees: str) -> list[str]:
+        """Whom a family draws from, over all defenses, sorted."""
+        attacked = self.attacked(self.kin(family)[0][0])
+        return sorted({s for defense in attacked for s in self.sources(sees, defense)})
+
+    def samplers(self, family: str) -> list[str]:
+        """The samplers of a family's pictures: the plain one, and its own where it steers."""
+        return list(dict.fromkeys([PLAIN, *(self.sampler(name) for name, _ in self.kin(family))]))
+
+    def keeps(self, attack: str) -> bool:
+        """Whether an attack (or the attacks of a family) picks some of what it draws."""
+        names = [name for name, _ in self.kin(attack)] or [attack]
+        method = self.board.attacks[names[0]].method
+        return bool(plugins.constant("attacks", method, "keeps"))
 
     def bare(self, network: str) -> str:
         """Who draws from one network as it is: a defense that stands before nothing, or itself."""
@@ -268,7 +283,10 @@ class Names:
         return list(dict.fromkeys(curves))
 
     def cells(self) -> dict[str, list[dict[str, Any]]]:
-        """measurement stage -> the names of each of its cells."""
+        """measurement stage -> the names of each of its files: of one cell, or of several.
+
+        One job audits all defenses under an attack: they are quick, and many look at equal scores.
+        """
         judges, seeds = self.track.evaluation, self.track.seeds
         defenses = list(self.board.defenses)
         screens = [name for name in defenses if self.screens(name)]
@@ -285,15 +303,13 @@ class Names:
             ],
             "quality": [{"extractor": judges.quality, **d} for d in drawn(defenses)],
             "membership": [
-                {"attack": attack, "sees": sees, "defense": defense, "seed": seed}
+                {"attack": attack, "sees": sees, "seed": seed}
                 for attack, sees in self.attacks
-                for defense in self.attacked(attack)
                 for seed in seeds
             ],
             "extraction": [
-                {"attack": family, "sees": sees, "defense": defense, "seed": seed}
+                {"attack": family, "sees": sees, "seed": seed}
                 for family, sees in self.extractions
-                for defense in self.attacked(self.kin(family)[0][0])
                 for seed in seeds
             ],
         }

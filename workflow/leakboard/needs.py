@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from leakboard import plugins
 from leakboard.plan import PLAIN, Plan
 
 Names = list[dict[str, Any]]
@@ -80,42 +79,32 @@ def shards(plan: Plan, sampler: str = PLAIN, **_: Any) -> Names:
     return [{"shard": k} for k in range(len(plan.shards(sampler)))]
 
 
-def extracted(plan: Plan, attack: str, sees: str, defense: str, **_: Any) -> Names:
-    """What a family of extraction attacks drew: source by source, attack by attack."""
+def extracted(plan: Plan, attack: str, sees: str, **_: Any) -> Names:
+    """What a family of extraction attacks drew, and what its sources draw for anybody."""
     return [
-        {"defense": source, "sampler": plan.sampler(name), **headline(plan)[0]}
-        for source in plan.sources(sees, defense)
-        for name, _ in plan.kin(attack)
+        {"defense": source, "sampler": sampler, **headline(plan)[0]}
+        for source in plan.drawn_from(attack, sees)
+        for sampler in plan.samplers(attack)
     ]
 
 
-def undefended(plan: Plan, sees: str, defense: str, **_: Any) -> Names:
-    """What the same sources draw when nobody steers them."""
-    return [
-        {"defense": source, "sampler": PLAIN, **headline(plan)[0]}
-        for source in plan.sources(sees, defense)
-    ]
-
-
-def filtered(plan: Plan, attack: str, sees: str, defense: str, **_: Any) -> Names:
+def filtered(plan: Plan, attack: str, sees: str, **_: Any) -> Names:
     """The pictures themselves, for an attack that keeps some of them: every shard."""
-    method = plan.kin(attack)[0][1].method
-    if not plugins.constant("attacks", method, "keeps"):
-        return []
     return [
         {"defense": source, "sampler": PLAIN, **shard}
-        for source in plan.sources(sees, defense)
-        for shard in shards(plan, PLAIN)
+        for source in plan.drawn_from(attack, sees)
+        for shard in shards(plan)
+        if plan.keeps(attack)
     ]
 
 
-def scores(plan: Plan, sees: str, defense: str, **_: Any) -> Names:
-    """The scores that tell about a defense: of its raw networks, or of what stands before them."""
-    return [{"sees": by, "target": target} for by, target in plan.scored(sees, defense)]
+def scores(plan: Plan, attack: str, sees: str, **_: Any) -> Names:
+    """The scores that tell about defenses: of raw networks, or of what stands before them."""
+    return [{"sees": by, "target": target} for by, target in plan.targets(attack, sees)]
 
 
 def cells(plan: Plan, stage: str, **_: Any) -> Names:
-    """Every cell of one measurement."""
+    """Every file of one measurement."""
     return plan.cells()[stage]
 
 

@@ -5,7 +5,8 @@ Specs and digests as in `leakboard.specs`. Imports nothing heavy.
 
 from __future__ import annotations
 
-from leakboard import plugins
+from typing import Any
+
 from leakboard.digests import digest
 from leakboard.names import PLAIN
 from leakboard.specs import Spec, Specs
@@ -80,7 +81,20 @@ class Plan(Specs):
             "pools": digest(self.embed_pools(extractor)),
         }
 
-    def membership(self, attack: str, sees: str, defense: str, seed: int) -> Spec:
+    def membership(self, attack: str, sees: str, seed: int) -> Spec:
+        """All defenses under one attack: `scores` are the digests of the files, each once.
+
+        By name, so that the order of the entries reruns nothing.
+        """
+        targets, defenses = self.targets(attack, sees), sorted(self.attacked(attack))
+        return {
+            "stage": "membership",
+            "scores": [digest(self.attack(attack, by, target, seed)) for by, target in targets],
+            "cells": [self.audit(attack, sees, defense, seed) for defense in defenses],
+        }
+
+    def audit(self, attack: str, sees: str, defense: str, seed: int) -> Spec:
+        """One cell of the above, whose rows carry its own digest, whatever other defenses do."""
         targets = self.scored(sees, defense)
         return {
             "stage": "membership",
@@ -89,43 +103,54 @@ class Plan(Specs):
             "scores": [digest(self.attack(attack, by, target, seed)) for by, target in targets],
         }
 
-    def extraction(self, attack: str, sees: str, defense: str, seed: int) -> Spec:
-        """How much a family of extraction attacks draws of the members, at each strength."""
-        judges, kin = self.track.evaluation, self.kin(attack)
-        sources, space = self.sources(sees, defense), judges.copies
-        keeps = plugins.constant("attacks", kin[0][1].method, "keeps")
-        samples = [digest(self.samples(source, PLAIN, seed)) for source in sources]
+    def extraction(self, attack: str, sees: str, seed: int) -> Spec:
+        """All defenses under one family of extraction attacks: a cell for each attack of it, and
+        one for the family, which finds the best of them.
+        """
+        kin = self.kin(attack)
+        cells = []
+        for defense in sorted(self.attacked(kin[0][0])):
+            each = [self._drawn(name, attack, sees, defense, seed) for name, _ in kin]
+            strengths = [entry.params.get("lambda") for _, entry in kin]
+            cells += each
+            if any(strengths) and None not in strengths and len(kin) > 1:
+                grid = [[s, c["tables"]] for s, c in zip(strengths, each, strict=True)]
+                about = self._about(defense, seed, attack=attack, sees=sees)
+                cells.append({**each[0], "about": about, "tables": None, "grid": grid})
+        sources = self.drawn_from(attack, sees)
+        space = self.track.evaluation.copies
+        pairs = [(s, w) for s in sources for w in self.samplers(attack)]
+        keeps = self.keeps(attack)
+        return {
+            "stage": "extraction",
+            "tables": [digest(self.similarity(space, *pair, seed)) for pair in pairs],
+            "samples": [digest(self.samples(s, PLAIN, seed)) for s in sources] if keeps else [],
+            "background": digest(self.background(space)),
+            "cells": cells,
+        }
 
-        def tables(sampler: str) -> list[str]:
-            return [digest(self.similarity(space, source, sampler, seed)) for source in sources]
-
+    def _drawn(self, attack: str, family: str, sees: str, defense: str, seed: int) -> Spec:
+        """What one attack drew of one defense; several sources share the pictures equally."""
+        judges, entry = self.track.evaluation, self.board.attacks[attack]
+        sources, space, sampler = self.sources(sees, defense), judges.copies, self.sampler(attack)
+        plain = [digest(self.similarity(space, source, PLAIN, seed)) for source in sources]
+        drawn = [digest(self.similarity(space, source, sampler, seed)) for source in sources]
+        keeps = self.keeps(attack)
         return {
             "stage": "extraction",
             "about": self._about(defense, seed, attack=attack, sees=sees),
-            "attacks": [
-                {
-                    "name": name,
-                    "method": entry.method,
-                    "params": entry.params,
-                    "strength": entry.params.get("lambda"),
-                    "sampler": self.sampler(name),
-                    "tables": tables(self.sampler(name)),
-                }
-                for name, entry in kin
-            ],
-            "family": len(kin) > 1,
-            "sources": sources,
-            "undefended": tables(PLAIN),
-            "samples": samples if keeps else None,
+            "method": {"method": entry.method, "params": entry.params} if keeps else None,
+            "tables": drawn,
+            "samples": [digest(self.samples(s, PLAIN, seed)) for s in sources] if keeps else [],
+            "plain": None if sampler == PLAIN else plain,
             "background": digest(self.background(space)),
-            "images": min(self.pictures(), *(self.pictures(self.sampler(n)) for n, _ in kin)),
-            "names": [self.board.name, attack, sees, seed],
-            "how": {
-                "extractor": space,
-                "bands": judges.bands,
-                "calibration": judges.calibration,
-                "permutations": judges.permutations,
-            },
+            "images": self.pictures(attack),
+            "names": ["extraction", self.board.name, family, sees, seed],
+            "members": self.track.subset.members,
+            "extractor": space,
+            "bands": judges.bands,
+            "calibration": judges.calibration,
+            "permutations": judges.permutations,
         }
 
     def _about(self, defense: str = "", seed: int | None = None, **more: str) -> Spec:
@@ -143,12 +168,17 @@ class Plan(Specs):
     def gather(self) -> Spec:
         return {"stage": "gather", "digests": self.digests()}
 
-    def digests(self) -> dict[str, list[str]]:
-        """measurement stage -> the digests that the rows of its cells must carry."""
+    def digests(self) -> dict[str, list[list[str]]]:
+        """measurement stage -> of each of its files, the digests that its rows must carry."""
         return {
-            stage: [digest(getattr(self, stage)(**names)) for names in cells]
-            for stage, cells in self.cells().items()
+            stage: [[digest(cell) for cell in self.measured(stage, **names)] for names in files]
+            for stage, files in self.cells().items()
         }
+
+    def measured(self, stage: str, **names: Any) -> list[Spec]:
+        """The cells in a file of a measurement stage; most hold one."""
+        spec = getattr(self, stage)(**names)
+        return spec.get("cells", [spec])
 
     def rank(self) -> Spec:
         entries = self.board.defenses.items()

@@ -23,6 +23,7 @@ class Attack:
     """
 
     extracts: ClassVar[bool] = True
+    keeps: ClassVar[bool] = True  # some of the pictures
     sees: ClassVar[tuple[str, ...]] = ("images",)
     distance: Annotated[float, Gt(0)] = 0.1  # RMS on [0, 1] pixels; below it, the same picture
     clique: Annotated[int, Ge(2)] = 10  # pictures that are all near one another
