@@ -55,6 +55,24 @@ class RandomLabelPosterior:
 
 
 @dataclass(frozen=True)
+class ClassPosterior:
+    """The perfect classifier of noised images of a finite set: p(c | x_t) = sum_{i: y_i = c} w_i.
+
+    Returned as log-probabilities (b, classes), differentiable in x.
+    """
+
+    images: Tensor  # (m, c, h, w)
+    labels: Tensor  # (m,) long, every class at least once
+    schedule: Schedule
+
+    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
+        weights = log_weights(x, self.images, self.schedule.at(t, x))
+        classes = range(int(self.labels.max()) + 1)
+        each = [weights[:, self.labels == c].logsumexp(1) for c in classes]
+        return torch.stack(each, 1).to(x.dtype)
+
+
+@dataclass(frozen=True)
 class Gaussian:
     """The optimal predictor of x_0 ~ N(0, I): eps(x, t) = sqrt(1 - abar_t) x. Knows no image."""
 
