@@ -1,7 +1,10 @@
 """Generate and filter, where it is known which pictures were drawn again and again."""
 
+import networkx
+import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_array
 
 from leakboard import cliques
 from leakboard.attacks.generate_and_filter import Attack
@@ -105,6 +108,35 @@ def test_pictures_that_differ_in_one_tile_are_one_without_tiles_and_two_with():
     assert len(Attack().keep(pictures)) == 1
     assert Attack(tiles=4).keep(pictures).tolist() == [0, 1]
     assert Attack(tiles=4, clique=11).keep(pictures).tolist() == []
+
+
+@pytest.mark.parametrize("clique", [2, 3, 4, 6])
+def test_as_many_groups_are_found_as_by_going_through_all_cliques(clique):
+    sizes = set()
+    for seed in range(20):  # points of a plane: pictures of two pixels
+        points = torch.rand(60, 1, 1, 2, generator=generator(seed)) * 2 - 1
+        apart = torch.cdist(*[points.double().flatten(1)] * 2) / 2 / 2**0.5
+        near = torch.triu(apart < 0.1, 1).nonzero().tolist()
+        core = networkx.k_core(networkx.Graph(near), clique - 1)
+        parts = [core.subgraph(part) for part in networkx.connected_components(core)]
+        held = [g for g in parts if any(len(c) >= clique for c in networkx.find_cliques(g))]
+        rows = Attack(clique=clique).keep(points).tolist()
+        assert len(rows) == len(held)
+        assert all(sum(row in g for row in rows) == 1 for g in held)
+        sizes.add(len(rows))
+    assert len(sizes) > 1
+
+
+def test_a_clique_that_greed_walks_past_is_found():
+    # A triangle, each corner of which is also a neighbor of a hub with more neighbors than it.
+    edges = [(0, 1), (0, 2), (1, 2)]
+    for corner in range(3):
+        hub = 3 + 6 * corner
+        edges += [(corner, hub), *((hub, hub + i) for i in range(1, 6))]
+    a, b = np.array(edges + [edge[::-1] for edge in edges]).T
+    graph = csr_array((np.ones(a.size, dtype=bool), (a, b)))
+    assert cliques._clique(graph, 3).tolist() == [0, 1, 2]
+    assert cliques._clique(graph, 4).tolist() == []
 
 
 def test_the_distance_is_the_largest_rms_of_a_tile():
