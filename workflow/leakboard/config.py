@@ -20,7 +20,7 @@ from pydantic import (
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.,=_+-]*$")]
 Pool = Literal["members", "half-a", "half-b", "reference"]
-Access = Literal["weights", "predictor", "images"]
+Access = Literal["weights", "predictor", "images", "nothing"]
 NUMBERS = (int, float)
 Share = Annotated[float, Field(gt=0, lt=1)]
 

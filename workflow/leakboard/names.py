@@ -12,6 +12,7 @@ from leakboard.checks import conditional, encoder, trains
 from leakboard.config import Resolved
 
 PLAIN = "plain"  # the sampler that attacks nothing
+SPLIT = "split"  # the target of who sees no model: is it fair?
 
 
 class Names:
@@ -87,7 +88,7 @@ class Names:
             used["extractors"] = board.extractors[names["extractor"]].method
         if stage == "attack":
             used["attacks"] = board.attacks[names["attack"]].method
-        if stage == "sample" or (stage == "attack" and names["sees"] != "weights"):
+        if stage == "sample" or (stage == "attack" and names["sees"] in ("predictor", "images")):
             guard = board.defenses[names.get("defense") or names["target"]]
             used["defenses"] = guard.method
             if guard.extractor:
@@ -136,15 +137,28 @@ class Names:
         denoisers = self.board.defenses[defense].denoisers
         return any(conditional(self.board.networks[name]) for name in denoisers)
 
-    def targets(self, sees: str) -> list[tuple[str, str]]:
+    def targets(self, sees: str, asks: str = "denoisers") -> list[tuple[str, str]]:
         """Whom an attacker with this access asks about all defenses: (access, target), sorted."""
-        every = (self.scored(sees, defense) for defense in self.board.defenses)
+        every = (self.scored(sees, defense, asks) for defense in self.board.defenses)
         return sorted({target for some in every for target in some})
+
+    def asks(self, attack: str) -> str:
+        """Which networks an attack asks: the "denoisers", or the "classifier" beside them."""
+        method = self.board.attacks[attack].method
+        return plugins.constant("attacks", method, "asks") or "denoisers"
+
+    def audited(self, attack: str, sees: str) -> list[str]:
+        """The defenses that an attack tells about; one without a name where it sees none."""
+        if sees == "nothing":
+            return [""]
+        asks = self.asks(attack)
+        return [name for name in self.board.defenses if self.scored(sees, name, asks)]
 
     @cached_property
     def attacks(self) -> list[tuple[str, str]]:
-        """(attack, sees) pairs."""
-        return [(name, sees) for name, entry in self.board.attacks.items() for sees in entry.sees]
+        """(attack, sees) pairs that tell about something."""
+        pairs = ((name, sees) for name, entry in self.board.attacks.items() for sees in entry.sees)
+        return [pair for pair in pairs if self.audited(*pair)]
 
     @property
     def shards(self) -> list[tuple[int, int]]:
@@ -155,12 +169,17 @@ class Names:
         edges = [batches * k // shards * draw.batch_size for k in range(shards)] + [draw.images]
         return list(itertools.pairwise(edges))
 
-    def scored(self, sees: str, defense: str) -> list[tuple[str, str]]:
+    def scored(self, sees: str, defense: str, asks: str = "denoisers") -> list[tuple[str, str]]:
         """(access, target) of the scores that tell about a defense: its raw networks, or itself.
 
-        Where nothing stands between a network and who asks it, its predictor is the network.
+        Where nothing stands between a network and who asks it, its predictor is the network. Who
+        asks the classifier learns nothing of a defense without one.
         """
+        if sees == "nothing":
+            return [(sees, SPLIT)]
         entry = self.board.defenses[defense]
+        if asks == "classifier":
+            return [("weights", entry.classifier)] if entry.classifier else []
         guided = self.knows_classes(defense) and self.track.sampling.guidance != 1
         bare = plugins.constant("defenses", entry.method, "predicts_as_is") and not guided
         if sees == "weights" or (sees == "predictor" and bare):
@@ -173,12 +192,13 @@ class Names:
 
         Attacks on defenses as they answer; where there are none, attacks on the networks.
         """
-        attacks = [pair for pair in self.attacks if pair[1] != "weights"] or self.attacks
+        seeing = [pair for pair in self.attacks if pair[1] != "nothing"]
+        attacks = [pair for pair in seeing if pair[1] != "weights"] or seeing
         curves = [
             (attack, by, target, target if sees == "weights" else defense)
             for attack, sees in attacks
             for defense in self.board.defenses
-            for by, target in self.scored(sees, defense)
+            for by, target in self.scored(sees, defense, self.asks(attack))
         ]
         return list(dict.fromkeys(curves))
 
@@ -205,6 +225,6 @@ class Names:
             "membership": [
                 {"attack": attack, "sees": sees, "seed": seed}
                 for attack, sees in self.attacks
-                for seed in seeds
+                for seed in (seeds[:1] if sees == "nothing" else seeds)
             ],
         }

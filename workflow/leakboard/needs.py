@@ -42,6 +42,8 @@ def networks(plan: Plan, defense: str, **_: Any) -> Names:
 
 def queried(plan: Plan, sees: str, target: str, **_: Any) -> Names:
     """The networks behind an attack's target."""
+    if sees == "nothing":
+        return []
     return [{"network": target}] if sees == "weights" else networks(plan, target)
 
 
@@ -55,9 +57,10 @@ def shards(plan: Plan, **_: Any) -> Names:
     return [{"shard": k} for k in range(len(plan.shards))]
 
 
-def scores(plan: Plan, sees: str, **_: Any) -> Names:
+def scores(plan: Plan, attack: str, sees: str, **_: Any) -> Names:
     """The scores that tell about defenses: of raw networks, or of what stands before them."""
-    return [{"sees": by, "target": target} for by, target in plan.targets(sees)]
+    targets = plan.targets(sees, plan.asks(attack))
+    return [{"sees": by, "target": target} for by, target in targets]
 
 
 def cells(plan: Plan, stage: str, **_: Any) -> Names:

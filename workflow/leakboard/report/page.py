@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
+from leakboard.measures.control import blind
 from leakboard.measures.ranking import ACCESS, FORMATS, SHOWN, TPR, Column, interval
 
 CAPTIONS = {
@@ -93,7 +94,7 @@ def _view(board: Board) -> dict[str, Any]:
     return {
         "track": board.track,
         "about": board.about,
-        "finding": _finding(table),
+        "finding": " ".join(filter(None, (_finding(table), blind(measurements)))),
         "groups": _groups(),
         "columns": SHOWN,
         "rows": [_row(row, table, measurements) for _, row in table.iterrows()],
