@@ -196,7 +196,10 @@ class Defense(Entry):
 
 
 class Attack(Entry):
-    """A membership attack: one score per audited image, higher = more likely a member."""
+    """A membership attack: one score per audited image, higher = more likely a member.
+
+    Who sees nothing is a control: it is asked once, about the split.
+    """
 
     method: str = Field(description="file in workflow/leakboard/attacks, or a plug-in")
     sees: Annotated[list[Access], BeforeValidator(_listed)] = Field(
