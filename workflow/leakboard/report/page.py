@@ -205,7 +205,7 @@ def _heat(sees: str, table: pd.DataFrame, measurements: pd.DataFrame) -> dict[st
 def _warm(rows: pd.DataFrame) -> Cell:
     value = rows["value"].mean()
     if not isfinite(value):
-        return Cell(reason=_why(rows))
+        return Cell(reason=_why(rows) if len(rows) else "does not tell about this defense")
     heat = round(min(abs(2 * value - 1), 1), 3)  # below one half leaks as well
     return Cell(FORMATS["auc"](value), sort=repr(float(value)), heat=heat)
 
