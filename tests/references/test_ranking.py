@@ -1,16 +1,21 @@
 """The leaderboard says of each defense what the long table of measurements says."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from leakboard.measures.control import blind
 from leakboard.measures.ranking import COLUMNS, leaderboard, to_markdown
 
 HEADLINE = {"copies": "copy_rate:local-sscd", "quality": "fid:local-classifier"}
+SEES = ("weights", "predictor", "images")
+ATTACKS = [(attack, sees) for sees in SEES for attack in ("loss", "secmi")]
 DEFENSES = {
-    "amg": {"paper": "AMG", "caveat": "slow | heavy", "reported": None},
-    "none": {},
-    "dualmd": {},
+    "amg": {"paper": "AMG", "caveat": "slow | heavy", "reported": None, "attacks": ATTACKS},
+    "none": {"attacks": ATTACKS},
+    "dualmd": {"attacks": ATTACKS},
 }
 AUCS = {"none": (0.7, 0.9), "amg": (0.8, 0.6), "dualmd": (0.55, 0.5)}  # loss, secmi
 COPIES = {"none": 0.2, "amg": 0.02, "dualmd": 0.01}
@@ -38,7 +43,7 @@ def measured(seed: int = 0, shift: float = 0.0) -> list[dict[str, object]]:
         rows.append(row(defense, "kid:local-classifier", -0.001, **drawn))
         if defense != "none":
             rows.append(row(defense, "copy_fisher_p:local-sscd", 1e-9 + shift, **drawn))
-        for sees in ("weights", "predictor", "images"):
+        for sees in SEES:
             for attack, auc in zip(("loss", "secmi"), AUCS[defense], strict=True):
                 tried = {"attack": attack, "sees": sees, "n": 400, "seed": seed}
                 ends = {"ci_low": auc - 0.02, "ci_high": auc + 0.02}
@@ -49,7 +54,7 @@ def measured(seed: int = 0, shift: float = 0.0) -> list[dict[str, object]]:
     return rows
 
 
-def rank(rows: list[dict[str, object]]) -> pd.DataFrame:
+def rank(rows: list[dict[str, object]], defenses: Any = DEFENSES) -> pd.DataFrame:
     costs = pd.DataFrame(
         [
             {
@@ -63,7 +68,7 @@ def rank(rows: list[dict[str, object]]) -> pd.DataFrame:
             for defense in DEFENSES
         ]
     )
-    return leaderboard(pd.DataFrame(rows), costs, DEFENSES, HEADLINE)
+    return leaderboard(pd.DataFrame(rows), costs, defenses, HEADLINE)
 
 
 def test_the_membership_cell_is_the_strongest_attack_with_its_own_interval():
@@ -151,6 +156,40 @@ def test_an_attack_that_failed_on_one_defense_is_named_though_another_gave_a_num
     table = rank(rows).set_index("defense")
     assert table.loc["none", "weights_attack"] == "loss"
     assert "auc of secmi (weights)" in table.loc["none", "status"]
+
+
+def test_an_attack_that_tells_of_one_defense_alone_is_missed_in_no_other():
+    own = {"attack": "confidence", "sees": "weights", "n": 400, "ci_low": 0.9, "ci_high": 0.99}
+    defenses = {**DEFENSES, "amg": {"attacks": [*ATTACKS, ("confidence", "weights")]}}
+    table = rank([*measured(), row("amg", "auc", 0.95, **own)], defenses).set_index("defense")
+    assert set(table["status"]) == {"complete"}
+    assert table.loc["amg", "weights_attack"] == "confidence"
+    assert table.loc["none", "weights_attack"] == "secmi"
+    lacking = rank(measured(), defenses).set_index("defense")["status"]
+    assert lacking["amg"] == "missing: auc of confidence (weights)"
+    assert lacking["none"] == "complete"
+
+
+def blinded(value: float, low: float, high: float) -> list[dict[str, object]]:
+    ends = {"ci_low": low, "ci_high": high, "attack": "blind", "sees": "nothing"}
+    return [*measured(), row("", "auc", value, **ends)]
+
+
+def test_a_blind_attack_at_chance_says_that_the_split_is_fair_and_another_that_it_is_not():
+    said = blind(pd.DataFrame(blinded(0.49, 0.42, 0.57)))
+    assert said == (
+        "A blind attack, which sees no model, reaches an AUC of 0.490 (0.42–0.57): members and "
+        "strangers look alike to it."
+    )
+    for value, low, high in ((0.8, 0.7, 0.9), (0.3, 0.2, 0.4)):
+        assert "the split itself tells" in blind(pd.DataFrame(blinded(value, low, high)))
+    assert blind(pd.DataFrame(measured())) == ""
+    table = rank(blinded(0.49, 0.42, 0.57))
+    assert set(table["status"]) == {"complete"}
+    assert "" not in set(table["defense"])
+    lines = to_markdown(table, said).splitlines()
+    assert lines[1].endswith(said)
+    assert lines[2] == ""
 
 
 def test_a_defense_without_a_single_measurement_still_has_its_row():
