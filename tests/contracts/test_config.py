@@ -364,7 +364,7 @@ BAD = {  # what is wrong: the edit, then what the only line of the message must 
     ),
     "an attacker who sees everything": (
         {f"{SHARED}: attacks/loss/sees": ["everything"]},
-        [SHARED, "attacks.loss.sees", "'predictor' or 'images'", "'everything'"],
+        [SHARED, "attacks.loss.sees", "'images' or 'nothing'", "'everything'"],
     ),
     "a name that cannot be a folder": (
         {f"{SHARED}: defenses/a b": {"denoisers": ["base"]}},
