@@ -238,7 +238,7 @@ def score(
     labels: NDArray[np.int64],
     index: NDArray[np.int64],
     spec: Mapping[str, Any],
-    told: heads.Told,
+    told: heads.Told | None = None,
 ) -> NDArray[np.float64]:
     """The scores (n,) of audited images (n, h, w, c), higher = more likely a member.
 
@@ -258,6 +258,8 @@ def score(
         parts.append(ask(asked, images[some].to(device), rng).cpu())
     found = torch.cat(parts)
     if trained:
+        if told is None:
+            raise ValueError("a head must be told the labels of the dev half")
         names = ("attack", spec["track"], spec["attack"], spec["seed"])
         found = heads.scores(attack, found.to(device), told, names)
     return found.double().numpy()
