@@ -50,6 +50,7 @@ def drawn(defense: str) -> set[str]:
         f"similarity pixels {defense}",
         f"copying pixels {defense}",
         f"quality local-classifier {defense}",
+        f"theory {defense}",
         *([f"screening {defense}"] if defense == "rejection" else []),
     }
 
@@ -61,6 +62,21 @@ def queried(defense: str) -> set[str]:
         f"attack one-step images {defense}",
         "membership loss predictor",
         "membership one-step images",
+    }
+
+
+def steered(*strengths: int) -> set[str]:
+    """Drawing with SIDE from the one defense that it is tried on, and its neighbors and rows."""
+    every = (f"distillmd side.lambda={strength}" for strength in strengths)
+    return {"extraction side predictor"} | {
+        job
+        for drawn in every
+        for job in (
+            f"sample {drawn} 0",
+            f"sample {drawn} 1",
+            f"embed pixels {drawn}",
+            f"similarity pixels {drawn}",
+        )
     }
 
 
@@ -83,6 +99,9 @@ def seen(attack: str, sees: str) -> set[str]:
 # changes one of them, or adds one, makes these rows again, and no score of another defense.
 TOLD = {"membership loss weights", "membership pia weights"}
 # Who asks the classifier is told about the one defense that has one.
+SIDE = steered(0, 3)
+SURROGATE = {"train surrogate@distillmd"} | SIDE
+EXTRACTED = {"extraction side predictor", "extraction random images", "extraction again images"}
 RECOGNIZED = {"attack confidence weights random-labels", "membership confidence weights"}
 DEFENSES = ("none", "cpsample", "amg", "rejection", "dualmd", "distillmd")
 GUARDED = ("cpsample", "amg", "dualmd")
@@ -93,12 +112,14 @@ PIA = seen("pia", "weights")
 CPSAMPLE = drawn("cpsample") | queried("cpsample") | BOARD
 BASED = ("none", "cpsample", "rejection")
 BASE = held("base") | TOLD | BOARD
-BASE |= {f"copying pixels {defense}" for defense in DEFENSES}  # each is compared with none
+# Each is compared with none.
+BASE |= {f"{rule} {defense}" for rule in ("copying pixels", "theory") for defense in DEFENSES}
 BASE |= {job for defense in BASED for job in drawn(defense) | queried(defense)}
 AMG = drawn("amg") | queried("amg") | BOARD
 REJECTION = drawn("rejection") | queried("rejection") | BOARD
 REJECTION -= {"membership loss predictor"}  # a bare network is asked itself
 DISTILLED = held("distilled") | TOLD | drawn("distillmd") | queried("distillmd") | BOARD
+DISTILLED |= SURROGATE | EXTRACTED
 DUALMD = TOLD | drawn("dualmd") | queried("dualmd") | BOARD
 
 
@@ -176,12 +197,45 @@ EDITS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
         ),
         drawn("average") | {"attack loss predictor average"} | queried("average") | TOLD | BOARD,
     ),
+    "another grid of lambdas": (
+        changed(SHARED, "attacks.side.sweep", {"lambda": [0, 3, 5]}),
+        steered(5) | BOARD,
+    ),
+    "a coarser grid": (
+        changed(SHARED, "attacks.side.sweep", {"lambda": [3]}),
+        {"extraction side predictor"} | BOARD,
+    ),
+    "the labels of SIDE's teacher": (
+        changed(SHARED, "networks.groups.labels.classes", 4),
+        {"relabel groups", "train groups"} | SURROGATE | BOARD,
+    ),
+    "the training steps of SIDE's student": (
+        changed(TRACK, "networks.surrogate.training.steps", 7),
+        SURROGATE | BOARD,
+    ),
+    "the code of SIDE": (remarked("attacks/side.py"), SIDE | BOARD),
+    "the code of its student's training": (remarked("trainers/tdkd.py"), SURROGATE | BOARD),
+    "a band of similarity": (
+        changed(TRACK, "evaluation.bands", {"near": [0.8, 1.0]}),
+        EXTRACTED | BOARD,
+    ),
+    "an epsilon of the theory": (
+        changed(TRACK, "evaluation.theory", {"epsilons": [0.2]}),
+        {f"theory {defense}" for defense in DEFENSES} | BOARD,
+    ),
+    "a param of an attack that filters": (
+        changed(SHARED, "attacks.again.params.clique", 3),
+        {"extraction again images"} | BOARD,
+    ),
     "the network of an extractor": (
         changed(TRACK, "networks.local-classifier.training.steps", 7),
         {
             "train local-classifier",
             "embed_pools local-classifier",
+            "relabel groups",
+            "train groups",
         }
+        | SURROGATE
         | {f"{rule} local-classifier {d}" for rule in ("embed", "quality") for d in DEFENSES}
         | AMG  # two defenses look at members through it
         | REJECTION,
@@ -204,7 +258,7 @@ EDITS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
     ),
     "the calibration of the copy threshold": (
         changed(TRACK, "evaluation.calibration", 0.2),
-        {f"copying pixels {defense}" for defense in DEFENSES} | BOARD,
+        {f"copying pixels {defense}" for defense in DEFENSES} | EXTRACTED | BOARD,
     ),
     "a threshold of the papers": (
         changed(TRACK, "evaluation.copy_thresholds.pixels", [0.8, 0.9]),
@@ -215,6 +269,7 @@ EDITS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
         {
             "copying pixels cpsample",
             "quality local-classifier cpsample",
+            "theory cpsample",
             "membership loss predictor",
             "membership one-step images",
             "membership confidence weights",
@@ -244,6 +299,9 @@ EDITS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
             "describe pixels",
         }
         | {f"{r} pixels {d}" for r in ("embed", "similarity", "copying") for d in DEFENSES}
+        | {f"theory {d}" for d in DEFENSES}
+        | {job for job in SIDE if not job.startswith("sample")}
+        | EXTRACTED
         | BOARD,
     ),
     "the code of a measure": (
@@ -255,7 +313,11 @@ EDITS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
     "the number of jobs that share the drawing": (
         changed(TRACK, "sampling.shards", 3),
         # Cut between batches of 8, the first shard holds one batch as before.
-        (set().union(*map(drawn, DEFENSES)) | BOARD | {f"sample {d} 2" for d in DEFENSES})
+        (
+            set().union(*map(drawn, DEFENSES), SURROGATE, EXTRACTED)
+            | BOARD
+            | {f"sample {d} 2" for d in DEFENSES}
+        )
         - {f"sample {d} 0" for d in DEFENSES},
     ),
     "a new network that nobody uses": (
