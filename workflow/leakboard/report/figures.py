@@ -12,6 +12,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -150,6 +151,49 @@ def sample_grids(grids: Mapping[str, Images], shown: int = 64) -> bytes:
             axes.imshow(_mosaic(images[:shown], columns, -(-shown // columns)))
             axes.set_title(defense, loc="left", fontsize=11, fontweight="bold")
         return _png(figure)
+
+
+def extraction(grids: Mapping[str, Mapping[str, Mapping[str, Array]]]) -> bytes:
+    """Return scores of extraction attacks against their strength as PNG, one row per attack.
+
+    grids: attack -> score ("AMS", "UMS"; two panels) -> defense -> (k, 4): lambda ascending, the
+    score, and the ends of its interval, as shares. Without grids the picture says so.
+    """
+    with rc_context(STYLE):
+        rows = max(1, len(grids))
+        figure = Figure(figsize=(WIDTH, 3.6 * rows if grids else 2.0), layout="constrained")
+        places = figure.subplots(rows, 2, squeeze=False)
+        if not grids:
+            figure.text(0.5, 0.5, "No grid of strengths in this track", ha="center", va="center")
+            for axes in places.ravel():
+                axes.set_axis_off()
+        for pair, (attack, scores) in zip(places, grids.items(), strict=False):
+            names = list(dict.fromkeys(name for curves in scores.values() for name in curves))
+            looks = {
+                name: {"color": color, "linestyle": dash}
+                for name, (color, dash) in zip(names, _looks(), strict=False)
+            }
+            for axes, (score, curves) in zip(pair, scores.items(), strict=False):
+                _strengths(axes, curves, looks)
+                axes.set_title(f"{score}, {attack}", loc="left", fontsize=11, fontweight="bold")
+            handles = [Line2D([], [], marker="o", markersize=4, **looks[name]) for name in names]
+            pair[1].legend(handles, names, loc="upper left", bbox_to_anchor=(1.01, 1))
+        return _png(figure)
+
+
+def _strengths(axes: Axes, curves: Mapping[str, Array], looks: Mapping[str, Any]) -> None:
+    marks = sorted({float(strength) for curve in curves.values() for strength in curve[:, 0]})
+    gap = float(min(np.diff(marks), default=1.0))
+    for place, (name, look) in enumerate(looks.items()):
+        if name in curves:
+            strength, value, low, high = np.asarray(curves[name], dtype=float).T
+            # side by side, so that no bar hides another
+            at = strength + 0.4 * gap * ((place + 0.5) / len(looks) - 0.5)
+            axes.plot(at, value, marker="o", markersize=4, linewidth=1.4, **look)
+            axes.vlines(at, low, high, color=look["color"], linewidth=1.2, alpha=0.55)
+    axes.set(ylim=(0, None), xticks=marks, xlabel="Strength lambda (0: plain drawing)")
+    axes.xaxis.set_major_formatter(lambda strength, _: f"{strength:g}")
+    axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
 
 
 def loss_curves(curves: Mapping[str, tuple[Array, Array]]) -> bytes:
