@@ -37,7 +37,7 @@ def contenders(names: Names) -> list[dict[str, str]]:
 
 
 def grids(names: Names) -> list[dict[str, Any]]:
-    """Every grid of strengths: who attacks with which lambda, and who draws the same plainly.
+    """Every grid of strengths: who attacks whom with which lambda, and who draws the same plainly.
 
     plain: defense -> (attack, sees) of lambda = 0. That attack must draw from the same sources: an
     attacker who sees the predictor draws past a screen.
@@ -53,7 +53,8 @@ def grids(names: Names) -> list[dict[str, Any]]:
         if not grid:
             continue
         plain = {}
-        for defense in names.attacked(grid[0][1]):
+        defenses = names.attacked(grid[0][1])
+        for defense in defenses:
             same = [
                 (attack, by)
                 for attack, by in alone
@@ -61,5 +62,6 @@ def grids(names: Names) -> list[dict[str, Any]]:
                 and names.sources(by, defense) == names.sources(sees, defense)
             ]
             plain |= {defense: same[0]} if same and grid[0][0] else {}
-        found.append({"family": family, "sees": sees, "attacks": grid, "plain": plain})
+        who = {"family": family, "sees": sees, "defenses": defenses}
+        found.append({**who, "attacks": grid, "plain": plain})
     return found

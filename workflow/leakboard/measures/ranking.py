@@ -15,7 +15,7 @@ from leakboard.measures.strongest import ACCESS, NUMBERS, TPR, extraction, membe
 COSTS = ("training_seconds", "sampling_seconds", "sampling_ratio", "peak_memory_mb")
 TEXTS = ["track", "defense", "sampler", "attack", "sees", "metric", "status", "note"]
 ATTACKED = ("auc", "auc_low", "auc_high", "attack", "note", "tpr")
-DRAWN = ("", "_low", "_high", "_attack", "_note")
+DRAWN = ("", "_low", "_high", "_attack")
 COLUMNS = [
     *(
         "track",
@@ -28,6 +28,7 @@ COLUMNS = [
         "nl2",
     ),
     *(f"extracted_{score}{x}" for score in ("ams", "ums") for x in DRAWN),
+    "extracted_ums_note",
     *(f"{sees}_{x}" for sees in ACCESS for x in ATTACKED),
     *("fid", "fid_low", "fid_high", "kid", *COSTS),
     *("seeds", "samples", "audited", "status", "caveat", "paper"),

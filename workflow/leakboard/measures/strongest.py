@@ -72,7 +72,9 @@ def extraction(rows: pd.DataFrame, contenders: Sequence[Mapping[str, str]]) -> d
     if not any(len(found) for _, found in half):
         half = [(each["attack"], _of(rows, each, f"ums:{each['metric']}")) for each in plain]
     highest = {"extracted_ams": _highest(ams), "extracted_ums": _highest([*ums, *half])}
-    return {f"{key}{end}": x for key, found in highest.items() for end, x in found.items()}
+    every = {f"{key}{end}": x for key, found in highest.items() for end, x in found.items()}
+    every.pop("extracted_ams_note")  # AMS is the same at any N
+    return every
 
 
 def _of(rows: pd.DataFrame, contender: Mapping[str, str], metric: str) -> pd.DataFrame:

@@ -27,6 +27,7 @@ class Head:
     hint: str
     metric: str
     versus: str = ""  # the metric of p against plain pictures, if it has one
+    plain: str = ""  # the metric of as many plain pictures, if it has one
     counted: str = "N"  # what the number is a share of
 
 
@@ -73,13 +74,18 @@ def _heads(contender: Mapping[str, str]) -> list[Head]:
             Head(*who, "Copies among kept", precision, f"precision:{space}", counted="kept"),
             Head(*who, "UMS of kept", members, f"extracted:{space}"),
         ]
-    metric, steered = contender["metric"], contender["plain"] != contender["metric"]
+    metric, plain = contender["metric"], contender["plain"]
+    steered = plain != metric
     hints = (
         "share of drawn pictures that copy; lower",
         "different members copied, per drawn picture: compare equal N only; lower",
     )
     return [
-        Head(*who, name.upper(), hint, f"{name}:{metric}", f"{name}_vs_random_p:{metric}" * steered)
+        Head(
+            *(*who, name.upper(), hint, f"{name}:{metric}"),
+            versus=f"{name}_vs_random_p:{metric}" if steered else "",
+            plain=f"{name}:{plain}" if steered and plain else "",
+        )
         for name, hint in zip(("ams", "ums"), hints, strict=True)
     ]
 
@@ -90,19 +96,24 @@ def _rows(rows: pd.DataFrame, head: Head, metric: str) -> pd.DataFrame:
 
 
 def _cell(rows: pd.DataFrame, head: Head, end: float) -> Cell:
-    """One number of a defense: its interval, its N, its strength, and p where it was compared."""
+    """One number of a defense, its interval, strength and N, and what plain drawing gives."""
     found = _rows(rows, head, head.metric)
     value, low, high, n = found[NUMBERS].mean()
     if not isfinite(value):
         return Cell(reason=why(found) if len(found) else UNTRIED)
+    strengths = dict.fromkeys(filter(None, map(chosen, found["note"].fillna(""))))
     counted = f"N = {n:.0f}" if head.counted == "N" else f"of {n:.0f} {head.counted}"
+    plain = _rows(rows, head, head.plain)["value"].mean()
     p = _rows(rows, head, head.versus)["value"].max()
-    text = FORMATS["p"](p) if isfinite(p) else ""
+    said = FORMATS["p"](p)
+    compared = (
+        f"plain {FORMATS['rate'](plain)}" if isfinite(plain) else "",
+        f"p {said}" if said.startswith("<") else f"p = {said}" if isfinite(p) else "",
+    )
     under = (
         interval("rate", low, high),
-        counted,
-        *dict.fromkeys(map(chosen, found["note"].fillna(""))),
-        text and f"p {text if text[0] == '<' else f'= {text}'}",
+        ", ".join([*strengths, counted]),
+        ", ".join(filter(None, compared)),
     )
     drawn = span(low, value, high, 0.0, end) if under[0] else None
     shown = FORMATS["rate"](value)

@@ -24,6 +24,10 @@ INK, FAINT = "#22252a", "#9aa0a8"
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6b6b6b")
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
 WIDTH = 8.0  # inches; at 800 px a point is 1.4 px
+SCORES = {
+    "AMS": "Pictures that copy a training image",
+    "UMS": "Different images copied, per picture",
+}
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
@@ -156,8 +160,8 @@ def sample_grids(grids: Mapping[str, Images], shown: int = 64) -> bytes:
 def extraction(grids: Mapping[str, Mapping[str, Mapping[str, Array]]]) -> bytes:
     """Return scores of extraction attacks against their strength as PNG, one row per attack.
 
-    grids: attack -> score ("AMS", "UMS"; two panels) -> defense -> (k, 4): lambda ascending, the
-    score, and the ends of its interval, as shares. Without grids the picture says so.
+    grids: attack -> "AMS" or "UMS" -> defense -> (k, 4): lambda ascending, the score, and the ends
+    of its interval, as shares. Without grids the picture says so.
     """
     with rc_context(STYLE):
         rows = max(1, len(grids))
@@ -175,9 +179,13 @@ def extraction(grids: Mapping[str, Mapping[str, Mapping[str, Array]]]) -> bytes:
             }
             for axes, (score, curves) in zip(pair, scores.items(), strict=False):
                 _strengths(axes, curves, looks)
-                axes.set_title(f"{score}, {attack}", loc="left", fontsize=11, fontweight="bold")
+                axes.set_title(score, loc="left", fontsize=11, fontweight="bold")
+                axes.set_ylabel(SCORES[score])
             handles = [Line2D([], [], marker="o", markersize=4, **looks[name]) for name in names]
-            pair[1].legend(handles, names, loc="upper left", bbox_to_anchor=(1.01, 1))
+            legend = pair[1].legend(
+                handles, names, title=attack, loc="upper left", bbox_to_anchor=(1.01, 1.04)
+            )
+            legend.set_alignment("left")
         return _png(figure)
 
 

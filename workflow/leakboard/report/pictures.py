@@ -63,7 +63,7 @@ def pictures(
 def strengths(
     rows: pd.DataFrame, grids: Iterable[Mapping[str, Any]], extractor: str
 ) -> dict[str, dict[str, dict[str, NDArray[np.float64]]]]:
-    """attack -> AMS or UMS -> defense -> (k, 4): lambda, value, ci_low, ci_high.
+    """attack, access and N -> AMS or UMS -> defense -> (k, 4): lambda, value, ci_low, ci_high.
 
     Above the copy threshold. Several seeds: means. lambda = 0 is the attack that draws the same
     plainly; where there is none, the plain pictures beside the best lambda, whose AMS alone is
@@ -76,7 +76,7 @@ def strengths(
         panels: dict[str, dict[str, NDArray[np.float64]]] = {}
         for score in ("ams", "ums"):
             curves = {}
-            for defense in rows.loc[rows["attack"] == family, "defense"].unique():
+            for defense in grid["defenses"]:
                 mine = rows[rows["defense"] == defense]
                 points = [(s, _of(mine, a, by, f"{score}:{copy}")) for s, a, by in each]
                 if defense in grid["plain"]:
@@ -88,7 +88,9 @@ def strengths(
                 if curve:
                     curves[defense] = np.array(sorted(curve))
             panels[score.upper()] = curves
-        found[f"{family} on the {sees}"] = panels
+        each_n = (rows["attack"] == grid["attacks"][0][1]) & (rows["metric"] == f"ams:{copy}")
+        n = rows.loc[each_n, "n"].mean()
+        found[f"{family}\nsees the {sees}\nN = {n:.0f} each"] = panels
     return found
 
 
