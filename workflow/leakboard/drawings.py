@@ -9,7 +9,9 @@ from leakboard.names import PLAIN, Names
 
 def strengths(names: Names, family: str) -> list[tuple[float, str]]:
     """(lambda, attack) of a grid of strengths, in the order of the config; empty if it is none."""
-    found = [(entry.params.get("lambda"), name) for name, entry in names.kin(family)]
+    found: list[tuple[Any, str]] = [
+        (entry.params.get("lambda"), name) for name, entry in names.kin(family)
+    ]
     each = [strength for strength, _ in found]
     return found if len(found) > 1 and any(each) and None not in each else []
 
@@ -52,7 +54,7 @@ def grids(names: Names) -> list[dict[str, Any]]:
         grid = sorted(strengths(names, family))
         if not grid:
             continue
-        plain = {}
+        plain: dict[str, tuple[str, str]] = {}
         defenses = names.attacked(grid[0][1])
         for defense in defenses:
             same = [

@@ -173,7 +173,7 @@ def extraction(grids: Mapping[str, Mapping[str, Mapping[str, Array]]]) -> bytes:
                 axes.set_axis_off()
         for pair, (attack, scores) in zip(places, grids.items(), strict=False):
             names = list(dict.fromkeys(name for curves in scores.values() for name in curves))
-            looks = {
+            looks: dict[str, dict[str, Any]] = {
                 name: {"color": color, "linestyle": dash}
                 for name, (color, dash) in zip(names, _looks(), strict=False)
             }

@@ -80,7 +80,8 @@ def strengths(
                 mine = rows[rows["defense"] == defense]
                 points = [(s, _of(mine, a, by, f"{score}:{copy}")) for s, a, by in each]
                 if defense in grid["plain"]:
-                    points += [(0.0, _of(mine, *grid["plain"][defense], f"{score}:{copy}"))]
+                    attack, by = grid["plain"][defense]
+                    points += [(0.0, _of(mine, attack, by, f"{score}:{copy}"))]
                 elif score == "ams" and min(grid["attacks"])[0] > 0:
                     beside = _of(mine, family, sees, f"{score}:{copy}:best-random")
                     points += [(0.0, beside)]
