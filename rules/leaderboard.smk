@@ -15,6 +15,7 @@ rule gather:
         quality=made("quality", "cell", "cells", "quality"),
         membership=made("membership", "cell", "cells", "membership"),
         extraction=made("extraction", "cell", "cells", "extraction"),
+        theory=made("theory", "cell", "cells", "theory"),
         code=code("gather"),
     output:
         csv="results/{track}/measurements.csv",

@@ -54,6 +54,88 @@ def read(tmp_path: Path) -> Callable[..., Resolved]:
 DEDUP = f"{SHARED}: networks/deduplicated/dedup"
 CPSAMPLE = f"{TRACK}: defenses/cpsample/params"
 BAD = {  # what is wrong: the edit, then what the only line of the message must say
+    "labels by cluster without a space": (
+        {f"{SHARED}: networks/groups/labels": {"by": "cluster", "classes": 9}},
+        ["networks.groups.labels.extractor", "needed for `by: cluster`"],
+    ),
+    "labels by cluster in an unknown space": (
+        {f"{SHARED}: networks/groups/labels/extractor": "pixel"},
+        ["networks.groups.labels.extractor", "no extractor 'pixel'", "did you mean 'pixels'?"],
+    ),
+    "labels by chance without a number of classes": (
+        {f"{SHARED}: networks/groups/labels": {"by": "chance"}},
+        ["networks.groups.labels.classes", "missing"],
+    ),
+    "a number of classes where each image is one": (
+        {f"{SHARED}: networks/groups/labels": {"by": "image", "classes": 3}},
+        ["networks.groups.labels.classes", "remove it"],
+    ),
+    "more clusters than images": (
+        {f"{SHARED}: networks/groups/labels/classes": 101},
+        ["networks.groups.labels.classes", "101 of 100 images", "at most 100"],
+    ),
+    "a denoiser that learns from drawn pictures": (
+        {f"{SHARED}: networks/base": {"trainer": "standard", "data": "drawn"}},
+        ["networks.base.data", "for students", "a denoiser"],
+    ),
+    "a student with labels of its own": (
+        {f"{SHARED}: networks/surrogate/labels": {"by": "image"}},
+        ["networks.surrogate.labels", "remove it"],
+    ),
+    "a student of a denoiser": (
+        {f"{SHARED}: networks/surrogate/teachers": {"drawn": "base"}},
+        ["networks.surrogate.teachers.drawn", "'base' is a denoiser, expected a encoder"],
+    ),
+    "SIDE without a classifier": (
+        {
+            f"{SHARED}: attacks/side/classifier": None,
+            f"{TRACK}: attacks/side/sweep": {"lambda": [2]},
+        },
+        ["attacks.side.lambda=2.classifier", "'side' needs classifier"],
+    ),
+    "SIDE with CPSample's classifier": (
+        {
+            f"{SHARED}: attacks/side/classifier": "random-labels",
+            f"{TRACK}: attacks/side/sweep": {"lambda": [2]},
+        },
+        ["attacks.side.lambda=2.classifier", "a classifier, expected a student or an encoder"],
+    ),
+    "SIDE on finished pictures": (
+        {f"{SHARED}: attacks/side/sees": "images", f"{TRACK}: attacks/side/sweep": {"lambda": [2]}},
+        ["attacks.side.lambda=2.sees", "predictor or weights, not images"],
+    ),
+    "a lambda below zero": (
+        {f"{TRACK}: attacks/side/sweep/lambda": [-1]},
+        ["attacks.side.lambda=-1.params.lambda", "greater than or equal to 0"],
+    ),
+    "a membership attack steered by a classifier": (
+        {f"{SHARED}: attacks/loss/classifier": "surrogate"},
+        ["attacks.loss.classifier", "'loss' uses no classifier"],
+    ),
+    "an attack against nobody": (
+        {f"{SHARED}: attacks/loss/against": ["cpsampel"]},
+        ["attacks.loss.against", "did you mean 'cpsample'?"],
+    ),
+    "a family of membership attacks": (
+        {f"{SHARED}: attacks/loss/family": "losses"},
+        ["attacks.loss.family", "remove it"],
+    ),
+    "more pictures for attacks than plain ones": (
+        {f"{TRACK}: sampling/extraction_images": 2000},
+        [TRACK, "sampling.extraction_images", "2000", "1000"],
+    ),
+    "a band upside down": (
+        {f"{TRACK}: evaluation/bands": {"mine": [0.9, 0.8]}},
+        [TRACK, "evaluation.bands.mine", "expected [low, high]"],
+    ),
+    "a band with a name that is taken": (
+        {f"{TRACK}: evaluation/bands": {"copy": [0.8, 0.9]}},
+        [TRACK, "evaluation.bands.copy", "choose another"],
+    ),
+    "a theory in an unknown space": (
+        {f"{TRACK}: evaluation/theory": {"extractor": "pixel"}},
+        [TRACK, "evaluation.theory.extractor", "did you mean 'pixels'?"],
+    ),
     "an unknown top-level key": (
         {f"{SHARED}: netwroks": {}},
         [SHARED, "netwroks", "unknown key", "did you mean 'networks'?"],
@@ -233,7 +315,11 @@ BAD = {  # what is wrong: the edit, then what the only line of the message must 
         [TRACK, "params.stabilizer", "'logit'", "'maybe'"],
     ),
     "more images than there are": (
-        {f"{TRACK}: subset/members": 1000, f"{TRACK}: subset/held_out": 798},
+        {
+            f"{TRACK}: subset/members": 1000,
+            f"{TRACK}: subset/held_out": 798,
+            f"{SHARED}: networks/groups/labels/classes": 2,
+        },
         [TRACK, "members + held_out = 1798", "1797", "fewer"],
     ),
     "more neighbors than members": (
@@ -590,7 +676,7 @@ def test_a_track_adds_an_entry_of_its_own(read: Callable[..., Resolved]) -> None
 
 
 def test_null_in_a_track_leaves_an_entry_out(read: Callable[..., Resolved]) -> None:
-    everything = read({f"{TRACK}: defenses": {}, f"{TRACK}: attacks": {}})
+    everything = read({f"{TRACK}: {key}": {} for key in ("networks", "defenses", "attacks")})
     board = read({f"{TRACK}: defenses": {"cpsample": None}, f"{TRACK}: attacks": {"pia": None}})
     assert set(everything.defenses) - set(board.defenses) == {"cpsample"}
     assert set(everything.attacks) - set(board.attacks) == {"pia"}

@@ -74,7 +74,7 @@ def plan(tmp_path: Path) -> Callable[..., Plan]:
             place = content
             for parent in parents:
                 place = place.setdefault(parent, {})
-            place[key] = value
+            place[key] = copy.deepcopy(value)
         file = tmp_path / "config/tracks/digits.yaml"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(yaml.safe_dump(content.pop("track")), encoding="utf-8")
@@ -510,6 +510,119 @@ def test_the_share_of_classes_left_out_trains_that_network_anew(plan: Callable[.
     assert stage(made, "samples") == {"labeled", "labeled-cpsample"}
 
 
+# --- extraction ----------------------------------------------------------------------------------
+
+
+GRID = {
+    "networks/groups": {
+        "trainer": "labels",
+        "data": "members",
+        "labels": {"by": "cluster", "extractor": "pixels", "classes": 5},
+    },
+    "networks/surrogate": {"trainer": "tdkd", "data": "drawn", "teachers": {"drawn": "groups"}},
+    "attacks/random": {"method": "random"},
+    "attacks/side": {
+        "method": "side",
+        "sees": ["predictor"],
+        "classifier": "surrogate",
+        "sweep": {"lambda": list(range(51))},
+    },
+    "track/sampling/shards": 4,
+    "track/sampling/extraction_images": None,
+}
+
+
+def drawings(planned: Plan) -> dict[tuple[Any, ...], str]:
+    """(source, sampler, shard) -> the digest of every job that an extraction attack draws with."""
+    return {
+        (source, sampler, k): digest(planned.sample(source, sampler, SEED, k))
+        for family, sees in planned.extractions
+        for source in planned.drawn_from(family, sees)
+        for sampler in planned.samplers(family)
+        for k in range(len(planned.shards(sampler)))
+    }
+
+
+def test_every_lambda_and_shard_is_a_job_of_its_own(plan: Callable[..., Plan]) -> None:
+    found = drawings(plan(GRID))
+    # `none` and `distillmd` are drawn from as they are, `cpsample` as it guards; plain ones too.
+    steered = {key for key in found if key[1] != PLAIN}
+    assert {source for source, _, _ in steered} == {"none", "cpsample", "distillmd"}
+    assert len(steered) == 3 * 51 * 4
+    assert len(set(found.values())) == len(found)
+
+
+def test_another_grid_draws_the_new_lambdas_alone(plan: Callable[..., Plan]) -> None:
+    few = {**GRID, "attacks/side/sweep": {"lambda": [2, 5]}}
+    before, after = drawings(plan(few)), drawings(plan(GRID))
+    assert before.items() <= after.items()
+    assert {sampler for _, sampler, _ in after.keys() - before.keys()} == {
+        f"side.lambda={strength}" for strength in range(51) if strength not in (2, 5)
+    }
+    students = [digest(p.train("surrogate@none", SEED)) for p in (plan(few), plan(GRID))]
+    assert students[0] == students[1]
+
+
+def test_a_student_is_trained_for_each_source_on_what_it_draws(plan: Callable[..., Plan]) -> None:
+    planned = plan(GRID)
+    one, other = (planned.train(f"surrogate@{name}", SEED) for name in ("none", "cpsample"))
+    assert one["drawn"] == digest(planned.samples("none", PLAIN, SEED)) != other["drawn"]
+    assert one["teachers"] == other["teachers"] == {"drawn": digest(planned.train("groups", SEED))}
+    pushed = plan({**GRID, "defenses/cpsample/params": {"alpha": 0.25, "scale": 9.0}})
+    assert pushed.train("surrogate@none", SEED) == one
+    assert pushed.train("surrogate@cpsample", SEED) != other
+    # Of what needs it: the pictures that it steers name it, and who draws plainly does not.
+    assert needs.networks(planned, "cpsample", 0, "side.lambda=3")[-1]["network"] == (
+        "surrogate@cpsample"
+    )
+    names = [each["network"] for each in needs.networks(planned, "cpsample", 0)]
+    assert names == ["base", "random-labels"]
+
+
+def test_other_labels_train_the_teacher_and_its_students_anew(plan: Callable[..., Plan]) -> None:
+    before = plan(GRID)
+    after = plan({**GRID, "networks/groups/labels": {"by": "image"}})
+    for name in ("groups", "surrogate@none"):
+        assert before.train(name, SEED) != after.train(name, SEED)
+    assert before.train("base", SEED) == after.train("base", SEED)
+    assert before.samples("none", PLAIN, SEED) == after.samples("none", PLAIN, SEED)
+
+
+def test_who_sees_the_weights_draws_from_each_raw_network(plan: Callable[..., Plan]) -> None:
+    pair = {"denoisers": ["half-a", "half-b"], "method": "alternate"}
+    planned = plan({**GRID, "defenses/dualmd": pair, "attacks/side/sees": ["weights", "predictor"]})
+    assert planned.sources("weights", "dualmd") == ["@half-a", "@half-b"]
+    assert planned.sources("predictor", "dualmd") == ["dualmd"]
+    # What `none` draws is what the raw network draws: nothing is drawn twice.
+    assert planned.sources("weights", "cpsample") == ["none"]
+    raw = planned.guard("@half-a", SEED)
+    assert (raw["method"], raw["denoisers"]) == ("none", [digest(planned.train("half-a", SEED))])
+    assert planned.train("surrogate@@half-a", SEED)["drawn"] == digest(
+        planned.samples("@half-a", PLAIN, SEED)
+    )
+    half = {**pair, "denoisers": ["half-a"], "method": "none"}
+    shared = plan({**GRID, "defenses/dualmd": pair, "defenses/half": half})
+    assert shared.sources("weights", "dualmd") == ["half", "@half-b"]
+
+
+def test_an_attack_against_some_defenses_makes_no_other_cells(plan: Callable[..., Plan]) -> None:
+    some = plan({**GRID, "attacks/side/against": ["cpsample"], "attacks/loss/against": ["none"]})
+    cells = some.extraction("side", "predictor", SEED)["cells"]
+    assert {cell["about"]["defense"] for cell in cells} == {"cpsample"}
+    assert len(cells) == 51 + 1  # and the family, over its grid
+    assert {source for source, sampler, _ in drawings(some) if sampler != PLAIN} == {"cpsample"}
+    audited = some.membership("loss", "predictor", SEED)["cells"]
+    assert [cell["about"]["defense"] for cell in audited] == ["none"]
+
+
+def test_extraction_is_compared_at_equal_n(plan: Callable[..., Plan]) -> None:
+    planned = plan({**GRID, "track/sampling/extraction_images": 300})
+    assert planned.pictures() == 1000
+    assert planned.pictures("side.lambda=3") == 300
+    for family, sees in planned.extractions:
+        assert {c["images"] for c in planned.extraction(family, sees, SEED)["cells"]} == {300}
+
+
 # --- shards --------------------------------------------------------------------------------------
 
 
@@ -523,7 +636,7 @@ def test_shards_cover_all_pictures_once_and_are_cut_between_batches(
         sampling = {"images": images, "batch_size": batch_size, "shards": shards}
         drawn = board.track.sampling.model_copy(update=sampling)
         track = board.track.model_copy(update={"sampling": drawn})
-        ranges = Plan(board.model_copy(update={"track": track})).shards
+        ranges = Plan(board.model_copy(update={"track": track})).shards()
         assert [i for start, stop in ranges for i in range(start, stop)] == list(range(images))
         assert all(start < stop for start, stop in ranges)  # no job without work
         assert all(start % batch_size == 0 for start, _ in ranges)

@@ -287,6 +287,7 @@ def _judges(board: Resolved) -> Iterator[str]:
         "copies": [judges.copies],
         "quality": [judges.quality],
         "copy_thresholds": judges.copy_thresholds,
+        "theory.extractor": [judges.theory.extractor] if judges.theory else [],
     }
     for key, names in named.items():
         for name in names:

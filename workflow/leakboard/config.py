@@ -123,6 +123,21 @@ class Sampling(Strict):
     )
 
 
+class Theory(Strict):
+    """SIDE's memorization metric, and the ratio of its Theorem 1 for networks that know labels."""
+
+    extractor: Name = Field("pixels", description="the space; pixels are taken in [0, 1]")
+    epsilons: list[Annotated[float, Field(gt=0)]] = Field(
+        [0.1, 0.01, 0.001],
+        min_length=1,
+        description="variances per dimension of the density around a member; the ratio's limit at "
+        "0 is told as well",
+    )
+    entropy: Literal["gaussian", "nearest-neighbor"] = Field(
+        "gaussian", description="how the entropy of the pictures is estimated"
+    )
+
+
 class Evaluation(Strict):
     """How the pictures and the attacks are judged."""
 
@@ -138,6 +153,7 @@ class Evaluation(Strict):
     calibration: Share = Field(
         0.001, description="share of held-out images that may pass the calibrated copy threshold"
     )
+    theory: Theory | None = Field(None, description="measured where given")
     neighbors: int = Field(50, ge=1, description="k of nL2")
     index: Literal["flat", "ivf", "hnsw"] = Field(
         "flat", description="the neighbor search: exact, or approximate for millions of members"

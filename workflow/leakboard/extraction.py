@@ -62,10 +62,9 @@ def measured(
         strengths = {strength: together(digests) for strength, digests in cell["grid"]}
         return grid.family(strengths, background, **how)
     table = together(cell["tables"])
-    found = extraction.extraction(table, background, **how)
     if attack is not None:
-        found += _filtered(cell, table, background, attack, drawn)
-    return found
+        return _filtered(cell, table, background, attack, drawn)
+    return extraction.extraction(table, background, **how)
 
 
 def _filtered(

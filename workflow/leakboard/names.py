@@ -302,6 +302,7 @@ class Names:
                 {"extractor": name, **d} for name in judges.extractors for d in drawn(defenses)
             ],
             "quality": [{"extractor": judges.quality, **d} for d in drawn(defenses)],
+            "theory": drawn(defenses) if judges.theory else [],
             "membership": [
                 {"attack": attack, "sees": sees, "seed": seed}
                 for attack, sees in self.attacks

@@ -98,6 +98,25 @@ def filtered(plan: Plan, attack: str, sees: str, **_: Any) -> Names:
     ]
 
 
+def theory(plan: Plan, defense: str, sampler: str, **_: Any) -> Names:
+    """The pictures of a defense in the theory's space, then those of the undefended model."""
+    how = plan.track.evaluation.theory
+    space = {"extractor": how.extractor if how else "", "sampler": sampler}
+    return [{"defense": name, **space} for name in (defense, "none")]
+
+
+def theory_space(plan: Plan, **_: Any) -> Names:
+    """The theory's space, and the real images in it."""
+    how = plan.track.evaluation.theory
+    return [{"extractor": how.extractor}] if how else []
+
+
+def learned(plan: Plan, defense: str, **_: Any) -> Names:
+    """The labels that a defense's network learned in place of the true ones, if it did."""
+    network = plan.board.defenses[defense].denoisers[0]
+    return [{"network": network}] if plan.network(network).labels else []
+
+
 def scores(plan: Plan, attack: str, sees: str, **_: Any) -> Names:
     """The scores that tell about defenses: of raw networks, or of what stands before them."""
     return [{"sees": by, "target": target} for by, target in plan.targets(attack, sees)]

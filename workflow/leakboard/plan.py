@@ -82,6 +82,26 @@ class Plan(Specs):
             "pools": digest(self.embed_pools(extractor)),
         }
 
+    def theory(self, defense: str, sampler: str, seed: int) -> Spec:
+        """How near pictures are to members, in the theory's sense, and what labels do to it."""
+        how = self.track.evaluation.theory
+        assert how is not None
+        entry = self.board.defenses[defense]
+        learned = self.network(entry.denoisers[0]).labels and self.relabel(entry.denoisers[0])
+        told = self.knows_classes(defense) and defense != "none"
+        return {
+            "stage": "theory",
+            "about": self._about(defense, seed, sampler=sampler),
+            "features": digest(self.embed(how.extractor, defense, sampler, seed)),
+            "undefended": digest(self.embed(how.extractor, "none", sampler, seed)),
+            "pools": digest(self.embed_pools(how.extractor)),
+            "labels": learned and digest(learned),
+            "told": told,
+            "rms": self.measure_of(how.extractor) == "rms",
+            "names": ["theory", self.board.name, seed],
+            "how": how.model_dump(),
+        }
+
     def membership(self, attack: str, sees: str, seed: int) -> Spec:
         """All defenses under one attack: `scores` are the digests of the files, each once.
 

@@ -60,6 +60,7 @@ def _resolve(name: str, raw: Mapping[str, Any], where: str, folders: Sequence[Pa
         for section in GROUPS
     )
     sections = dict(zip(GROUPS, entries, strict=True))
+    sections["attacks"] = dict(_against(sections, {*raw["defenses"], *track.defenses}))
     networks = {
         key: entry.model_copy(update={"training": _training(track, key, entry, both)})
         for key, entry in sections["networks"].items()
@@ -131,6 +132,15 @@ def _entries(
 
     expanded = _sweep(section, merged, both)
     return dict(_all(partial(complete, *item) for item in expanded))
+
+
+def _against(sections: Mapping[str, Any], known: set[str]) -> Iterator[tuple[str, Attack]]:
+    """The attacks, not tried on defenses that a track leaves out; gone if it leaves out all."""
+    left_out = known - sections["defenses"].keys()
+    for name, attack in sections["attacks"].items():
+        against = [defense for defense in attack.against if defense not in left_out]
+        if against or not attack.against:
+            yield name, attack.model_copy(update={"against": against})
 
 
 def _all(calls: Iterable[Callable[[], Any]]) -> list[Any]:
@@ -212,8 +222,15 @@ def _sweep(section: str, entries: Mapping[str, Any], where: str) -> Iterator[tup
             suffix = ",".join(f"{key}={_word(value)}" for key, value in chosen.items())
             params = {**entry.get("params", {}), **chosen}
             rest = {key: value for key, value in entry.items() if key != "sweep"}
-            kin = {"family": rest.get("family", name)} if section == "attacks" else {}
+            kin = {"family": rest.get("family", name)} if _draws(section, entry) else {}
             yield f"{name}.{suffix}", {**rest, **kin, "params": params}
+
+
+def _draws(section: str, entry: Mapping[str, Any]) -> bool:
+    """Whether a raw entry is an extraction attack."""
+    method = entry.get("method")
+    known = section == "attacks" and method in plugins.modules("attacks")
+    return known and bool(plugins.constant("attacks", str(method), "extracts"))
 
 
 def _word(value: Any) -> str:

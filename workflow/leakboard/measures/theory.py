@@ -86,7 +86,7 @@ def memorization(
     entropy: Entropy = "gaussian",
     k: int = 3,
 ) -> list[Measure]:
-    """The row `memorization_metric:{extractor}`, M / m in nats; see the module for its weakness.
+    """The row `memorization_metric@{epsilon:g}:{extractor}`: M / m in nats; see the module.
 
     The interval is normal, from the pictures' own terms -H + ||.||^2 / (2 eps): a bootstrap repeats
     pictures, whose nearest neighbor is then themselves, and whose covariance is of fewer. NaN and
@@ -96,7 +96,7 @@ def memorization(
     if not epsilon > 0:
         raise ValueError(f"epsilon is a variance above 0, not {epsilon:g}")
     terms = _terms(surprises(x, entropy, k), squared_distances(x, y), epsilon, x.shape[1])
-    n, name = len(x), f"memorization_metric:{extractor}"
+    n, name = len(x), f"memorization_metric@{epsilon:g}:{extractor}"
     note = f"epsilon = {epsilon:g}, {entropy} entropy, d = {x.shape[1]}, n = {n}, m = {len(y)}"
     if not np.isfinite(terms).all():
         note = f"identical pictures have no density; {note}"
