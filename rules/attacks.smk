@@ -2,7 +2,7 @@
 
 in    results/{track}/networks/**, results/{track}/subset/*
 out   results/{track}/scores/{attack}/{sees}/{target}/seed{seed}.parquet
-      target: a network where the attacker sees weights, else a defense
+      target: a network where the attacker sees weights, `split` where nothing, else a defense
 """
 
 

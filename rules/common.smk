@@ -36,7 +36,7 @@ wildcard_constraints:
     defense="[^/]+",
     sampler="[^/]+",
     attack="[^/]+",
-    sees="weights|predictor|images",
+    sees="weights|predictor|images|nothing",
     target="[^/]+",
     seed=r"\d+",
     shard=r"\d+",

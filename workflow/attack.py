@@ -3,6 +3,7 @@
 import json
 
 from leakboard import artefacts, plugins, sampling, subset
+from leakboard.heads import Told
 from leakboard.job import job
 
 with job(snakemake.log[0]):
@@ -13,5 +14,6 @@ with job(snakemake.log[0]):
     data = artefacts.read_npz(files.images, spec["subset"])
     images, labels = data["images"][index], data["labels"][index]
     attack = plugins.load("attacks", spec["method"], spec["params"])
-    table["score"] = sampling.score(attack, target, images, labels, index, spec)
+    told = Told.dev(table)
+    table["score"] = sampling.score(attack, target, images, labels, index, spec, told)
     artefacts.write_table(snakemake.output.scores, spec, table)

@@ -6,7 +6,7 @@ from leakboard import artefacts, measurements
 from leakboard.costs import costs, trainings
 from leakboard.files import write_bytes
 from leakboard.job import job
-from leakboard.measures import ranking
+from leakboard.measures import control, ranking
 
 with job(snakemake.log[0]):
     spec = json.loads(snakemake.params.spec)
@@ -17,4 +17,4 @@ with job(snakemake.log[0]):
     board = ranking.leaderboard(rows, spent, spec["defenses"], spec["headline"], spec["contenders"])
     artefacts.write_csv(snakemake.output.csv, board)
     artefacts.write_csv(snakemake.output.trainings, trainings(perf, spec["networks"]))
-    write_bytes(snakemake.output.md, ranking.to_markdown(board).encode())
+    write_bytes(snakemake.output.md, ranking.to_markdown(board, control.blind(rows)).encode())

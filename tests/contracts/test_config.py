@@ -249,6 +249,7 @@ BAD = {  # what is wrong: the edit, then what the only line of the message must 
         {
             f"{TRACK}: subset/members": 3,
             f"{TRACK}: evaluation/neighbors": 3,
+            f"{SHARED}: networks/groups/labels/classes": 3,
         },
         [TRACK, "subset.members", "3 are too few to halve", "at least 4"],
     ),
@@ -450,7 +451,7 @@ BAD = {  # what is wrong: the edit, then what the only line of the message must 
     ),
     "an attacker who sees everything": (
         {f"{SHARED}: attacks/loss/sees": ["everything"]},
-        [SHARED, "attacks.loss.sees", "'predictor' or 'images'", "'everything'"],
+        [SHARED, "attacks.loss.sees", "'images' or 'nothing'", "'everything'"],
     ),
     "a name that cannot be a folder": (
         {f"{SHARED}: defenses/a b": {"denoisers": ["base"]}},
@@ -677,7 +678,8 @@ def test_a_track_adds_an_entry_of_its_own(read: Callable[..., Resolved]) -> None
 
 def test_null_in_a_track_leaves_an_entry_out(read: Callable[..., Resolved]) -> None:
     everything = read({f"{TRACK}: {key}": {} for key in ("networks", "defenses", "attacks")})
-    board = read({f"{TRACK}: defenses": {"cpsample": None}, f"{TRACK}: attacks": {"pia": None}})
+    left_out = {"networks": {}, "defenses": {"cpsample": None}, "attacks": {"pia": None}}
+    board = read({f"{TRACK}: {key}": value for key, value in left_out.items()})
     assert set(everything.defenses) - set(board.defenses) == {"cpsample"}
     assert set(everything.attacks) - set(board.attacks) == {"pia"}
 

@@ -30,7 +30,7 @@ LOGGER = WORKFLOW / "snakemake_logger_plugin_leakboard"
 STEP_LINES = 45  # a step reads files, calls the library, writes files
 RANKS = [  # each may import those of its own row and of the rows above
     {"errors", "files", "images", "data", "randomness", "digests"},
-    {"diffusion", "networks", "encoder", "classifier"},
+    {"diffusion", "networks", "encoder", "classifier", "resnet"},
     {"lessons"},
     {"training", "features", "candidates", "neighbors"},
     {"defenses", "attacks", "trainers"},

@@ -339,3 +339,13 @@ def test_a_preview_shows_a_hundred_images_at_most():
     many = np.zeros((500, 40, 40, 3), dtype=np.uint8)
     with Image.open(BytesIO(figures.preview(many))) as image:
         assert image.size == (440, 440)
+
+
+def test_the_page_says_in_a_sentence_what_a_blind_attack_found():
+    seen = board()
+    row = {"attack": "blind", "sees": "nothing", "metric": "auc", "value": 0.49}
+    ends = {"ci_low": 0.42, "ci_high": 0.57}
+    rows = pd.concat([seen.measurements, pd.DataFrame([{**row, **ends}])], ignore_index=True)
+    text = render([replace(seen, measurements=rows)])
+    assert "reaches an AUC of 0.490 (0.42–0.57): members and strangers look alike" in text
+    assert "A blind attack, which sees no model" not in render([seen])

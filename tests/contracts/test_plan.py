@@ -96,7 +96,7 @@ def artefacts(plan: Plan) -> dict[str, str]:
     for name in board.defenses:
         specs[f"samples {name}"] = plan.samples(name, PLAIN, SEED)
     for attack, sees in plan.attacks:
-        for by, target in plan.targets(sees):
+        for by, target in plan.targets(attack, sees):
             specs[f"attack {attack} {by} {target}"] = plan.attack(attack, by, target, SEED)
     for stage, files in plan.cells().items():
         for names in files:
@@ -316,7 +316,7 @@ def test_the_white_box_scores_of_two_defenses_on_one_network_are_one_file(
     assert rows[0]["scores"] == rows[1]["scores"]
     seen = [plan.audit("loss", "predictor", name, SEED) for name in ("none", "cpsample")]
     assert seen[0]["scores"] != seen[1]["scores"]
-    assert plan.targets("weights") == [*base, ("weights", "distilled")]
+    assert plan.targets("loss", "weights") == [*base, ("weights", "distilled")]
 
 
 def test_who_sees_the_weights_of_two_networks_attacks_both(plan: Callable[..., Plan]) -> None:
@@ -335,6 +335,67 @@ def test_a_predictor_that_nothing_guards_is_its_network_and_is_asked_once(
     assert plan.scored("predictor", "none") == plan.scored("weights", "none")
     assert plan.scored("predictor", "distillmd") == [("weights", "distilled")]
     assert plan.scored("images", "none") == [("images", "none")]  # a service noises, rounds, clips
+
+
+BESIDES = {
+    "attacks/confidence": {"method": "classifier-confidence"},
+    "attacks/blind": {"method": "blind"},
+}
+
+
+def test_who_asks_the_classifier_tells_only_about_defenses_that_have_one(
+    plan: Callable[..., Plan],
+) -> None:
+    made = plan(BESIDES)
+    assert made.audited("confidence", "weights") == ["cpsample"]
+    assert made.targets("confidence", "weights") == [("weights", "random-labels")]
+    names = {"attack": "confidence", "sees": "weights", "seed": SEED}
+    (cell,) = made.measured("membership", **names)
+    assert cell["about"]["defense"] == "cpsample"
+    assert needs.scores(made, **names) == [{"sees": "weights", "target": "random-labels"}]
+    assert needs.queried(made, "weights", "random-labels", SEED) == [{"network": "random-labels"}]
+    spec = made.attack("confidence", "weights", "random-labels", SEED)
+    assert spec["target"] == digest(made.train("random-labels", SEED))
+    wanted = {name: entry["attacks"] for name, entry in made.rank()["defenses"].items()}
+    others = [("loss", "weights"), ("loss", "predictor"), ("secmi", "weights")]
+    assert wanted["none"] == others
+    assert wanted["cpsample"] == [*others, ("confidence", "weights")]
+    edits = [{**BESIDES, "networks/random-labels/params": {"labels_seed": seed}} for seed in (0, 1)]
+    before, after = (artefacts(plan(edit)) for edit in edits)
+    made_anew = {name for name in before if before[name] != after[name]}
+    assert "confidence weights random-labels" in stage(made_anew, "attack")
+    assert f"confidence weights cpsample {SEED}" in stage(made_anew, "membership")
+
+
+def test_nobody_asks_a_classifier_where_no_defense_has_one(plan: Callable[..., Plan]) -> None:
+    made = plan({**BESIDES, "defenses/cpsample": {"denoisers": ["base"]}})
+    assert ("confidence", "weights") not in made.attacks
+    assert "confidence" not in {names["attack"] for names in made.cells()["membership"]}
+
+
+def test_a_blind_attack_is_run_once_and_depends_on_the_split_alone(
+    plan: Callable[..., Plan],
+) -> None:
+    made = plan({**BESIDES, "track/seeds": [3, 4]})
+    assert made.audited("blind", "nothing") == [""]
+    assert made.targets("blind", "nothing") == [("nothing", "split")]
+    blind = [names for names in made.cells()["membership"] if names["attack"] == "blind"]
+    assert blind == [{"attack": "blind", "sees": "nothing", "seed": 3}]
+    assert needs.queried(made, "nothing", "split", SEED) == []
+    assert made.plugins("attack", attack="blind", sees="nothing", target="split") == {
+        "attacks": "blind"
+    }
+    assert not any(attack == "blind" for attack, _, _, _ in made.drawn_scores)
+    own = {name: d for name, d in artefacts(plan(BESIDES)).items() if "blind" in name}
+    assert len(own) == 2
+    for edit in ({"track/training": {"steps": 6, "lr": 0.002}}, {"defenses/new": NONE}):
+        other = artefacts(plan({**BESIDES, **edit}))
+        assert {name: other[name] for name in own} == own
+    other = artefacts(plan({**BESIDES, "track/subset/held_out": 900}))
+    assert not {other[name] for name in own} & set(own.values())
+
+
+NONE = {"denoisers": ["base"]}
 
 
 def test_another_seed_is_another_training_sampling_and_attack(plan: Callable[..., Plan]) -> None:
@@ -422,11 +483,11 @@ def test_another_space_to_look_in_draws_anew_with_its_encoder_trained(
     specs = [p.samples("rejection", PLAIN, SEED) for p in (by_pixels, by_eye)]
     assert digest(specs[0]) != digest(specs[1])
     assert specs[1]["guard"]["extractor"]["network"] == digest(by_eye.train("eye", SEED))
-    assert needs.networks(by_eye, "rejection") == [
-        {"network": "base"},
+    assert needs.networks(by_eye, "rejection", SEED) == [
+        {"network": "base", "seed": SEED},
         {"network": "eye", "seed": SEED},
     ]
-    assert needs.networks(by_pixels, "rejection") == [{"network": "base"}]
+    assert needs.networks(by_pixels, "rejection", SEED) == [{"network": "base", "seed": SEED}]
     seeds = plan({**local, **rejecting(extractor="classifier"), "track/seeds": [4, 5]})
     assert needs.networks(seeds, "rejection")[1] == {"network": "eye", "seed": 4}
     trained = [pair for pair in needs.trainings(seeds) if pair["network"] == "eye"]
@@ -682,7 +743,7 @@ def test_shards_cover_all_pictures_once_and_are_cut_between_batches(
 
 def test_the_number_of_shards_is_no_part_of_what_is_drawn(plan: Callable[..., Plan]) -> None:
     assert changed(plan, {"track/sampling/shards": 3}) == set()
-    assert len(plan({"track/sampling/shards": 3}).shards) == 3
+    assert len(plan({"track/sampling/shards": 3}).shards()) == 3
 
 
 # --- sources -------------------------------------------------------------------------------------

@@ -6,9 +6,9 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from leakboard.attacks import loss, pia, secmi
-from leakboard.diffusion import Schedule
-from leakboard.oracles import Empirical, Gaussian, draw
+from leakboard.attacks import classifier_confidence, loss, pia, secmi, secmi_nns, sima
+from leakboard.diffusion import Recognizer, Schedule
+from leakboard.oracles import Empirical, Gaussian, RandomLabelPosterior, draw
 from leakboard.randomness import PerImage
 
 SCHEDULE = Schedule.linear()
@@ -22,6 +22,8 @@ ATTACKS = {
     "pia": pia.Attack(),
     "pian": pia.Attack(normalize="pian"),
     "pian-paper": pia.Attack(normalize="paper-equation"),
+    "sima": sima.Attack(),
+    "sima-squares": sima.Attack(t=50, p=2.0),
 }
 
 
@@ -82,6 +84,40 @@ def test_pia_on_a_gaussian_is_the_published_coefficient_to_the_fourth():
     score = pia.Attack(t=200, p=4).score(Gaussian(Schedule(SCHEDULE.abar.double())), X, rng())
     expected = 0.468363**4 * X.double().pow(4).flatten(1).sum(1)
     torch.testing.assert_close(-score, expected, rtol=1e-4, atol=0)
+
+
+def test_sima_on_a_gaussian_is_the_published_constant_times_the_fourth_powers():
+    counting = Counting(Gaussian(SCHEDULE))
+    score = sima.Attack(t=100, p=4).score(counting, X, rng())
+    expected = 0.0109953 * X.double().pow(4).flatten(1).sum(1)
+    torch.testing.assert_close(-score, expected, rtol=1e-4, atol=0)
+    assert (counting.levels, counting.steps) == ([100], [0])
+
+
+def test_secmi_s_head_sees_the_error_whose_squares_its_statistic_adds_up():
+    for variant in ("code", "paper", "one-step"):
+        counting = Counting(Empirical(draw(10, seed=1), SCHEDULE))
+        seen = secmi_nns.Attack(variant=variant).features(counting, X, rng())
+        assert seen.shape == X.shape
+        assert (seen >= 0).all()
+        score = secmi.Attack(variant=variant).score(counting, X, rng())
+        torch.testing.assert_close(-seen.double().square().flatten(1).sum(1), score)
+        assert counting.levels[: len(counting.levels) // 2] * 2 == counting.levels
+
+
+@pytest.mark.parametrize("attack", [{}, {"t": 100, "draws": 2}], ids=["clean", "noised"])
+def test_a_classifier_of_coins_is_surer_of_its_members_and_only_of_its_own(attack):
+    asking = classifier_confidence.Attack(**attack)
+    members, coins = draw(50, seed=1), torch.arange(50) % 2
+
+    def found(known):
+        recognizer = Recognizer(RandomLabelPosterior(known, coins, SCHEDULE), SCHEDULE)
+        scores = asking.score(recognizer, torch.cat([members, draw(200, seed=2)]), rng(250))
+        assert len(scores.unique()) > 200  # probabilities would be 1 for most
+        return roc_auc_score(torch.arange(250) < 50, scores)
+
+    assert found(members) > 0.95
+    assert abs(found(draw(50, seed=3)) - 0.5) < 0.18  # 4 standard errors
 
 
 def test_pian_gives_the_noise_the_mean_absolute_value_of_a_normal():

@@ -401,7 +401,13 @@ def test_a_saved_network_is_attacked_raw_about_the_classes_of_each_batch(tmp_pat
     artefacts.write_npz(images, data, images=pixels, labels=labels)
     pools = ["members", "members", "members", "held-out"]
     artefacts.write_csv(split, pd.DataFrame({"index": range(4), "pool": pools, "half": ""}))
-    asked = {"sees": "weights", "target": digest(made), "noise": NOISE, "guard": None}
+    asked = {
+        "sees": "weights",
+        "asks": "denoisers",
+        "target": digest(made),
+        "noise": NOISE,
+        "guard": None,
+    }
     asked["subset"] = digest(data)
     ready = sampling.target(asked, [str(tmp_path / networks.WEIGHTS)], images, split)
     (x, t), classes = noised(), long(0, 2, 2, 0, 0, 2)

@@ -1,19 +1,23 @@
 """The leaderboard says of each defense what the long table of measurements says."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from leakboard.measures.control import blind
 from leakboard.measures.grid import family
 from leakboard.measures.ranking import COLUMNS, leaderboard, to_markdown
 
 HEADLINE = {"copies": "copy_rate:local-sscd", "quality": "fid:local-classifier"}
+SEES = ("weights", "predictor", "images")
+ATTACKS = [(attack, sees) for sees in SEES for attack in ("loss", "secmi")]
 DEFENSES = {
-    "amg": {"paper": "AMG", "caveat": "slow | heavy", "reported": None},
-    "none": {},
-    "dualmd": {},
+    "amg": {"paper": "AMG", "caveat": "slow | heavy", "reported": None, "attacks": ATTACKS},
+    "none": {"attacks": ATTACKS},
+    "dualmd": {"attacks": ATTACKS},
 }
 AUCS = {"none": (0.7, 0.9), "amg": (0.8, 0.6), "dualmd": (0.55, 0.5)}  # loss, secmi
 COPIES = {"none": 0.2, "amg": 0.02, "dualmd": 0.01}
@@ -41,7 +45,7 @@ def measured(seed: int = 0, shift: float = 0.0) -> list[dict[str, object]]:
         rows.append(row(defense, "kid:local-classifier", -0.001, **drawn))
         if defense != "none":
             rows.append(row(defense, "copy_fisher_p:local-sscd", 1e-9 + shift, **drawn))
-        for sees in ("weights", "predictor", "images"):
+        for sees in SEES:
             for attack, auc in zip(("loss", "secmi"), AUCS[defense], strict=True):
                 tried = {"attack": attack, "sees": sees, "n": 400, "seed": seed}
                 ends = {"ci_low": auc - 0.02, "ci_high": auc + 0.02}
@@ -53,7 +57,9 @@ def measured(seed: int = 0, shift: float = 0.0) -> list[dict[str, object]]:
 
 
 def rank(
-    rows: list[dict[str, object]], contenders: Sequence[Mapping[str, str]] = ()
+    rows: list[dict[str, object]],
+    defenses: Any = DEFENSES,
+    contenders: Sequence[Mapping[str, str]] = (),
 ) -> pd.DataFrame:
     costs = pd.DataFrame(
         [
@@ -68,7 +74,7 @@ def rank(
             for defense in DEFENSES
         ]
     )
-    return leaderboard(pd.DataFrame(rows), costs, DEFENSES, HEADLINE, contenders)
+    return leaderboard(pd.DataFrame(rows), costs, defenses, HEADLINE, contenders)
 
 
 def test_the_membership_cell_is_the_strongest_attack_with_its_own_interval():
@@ -158,6 +164,40 @@ def test_an_attack_that_failed_on_one_defense_is_named_though_another_gave_a_num
     assert "auc of secmi (weights)" in table.loc["none", "status"]
 
 
+def test_an_attack_that_tells_of_one_defense_alone_is_missed_in_no_other():
+    own = {"attack": "confidence", "sees": "weights", "n": 400, "ci_low": 0.9, "ci_high": 0.99}
+    defenses = {**DEFENSES, "amg": {"attacks": [*ATTACKS, ("confidence", "weights")]}}
+    table = rank([*measured(), row("amg", "auc", 0.95, **own)], defenses).set_index("defense")
+    assert set(table["status"]) == {"complete"}
+    assert table.loc["amg", "weights_attack"] == "confidence"
+    assert table.loc["none", "weights_attack"] == "secmi"
+    lacking = rank(measured(), defenses).set_index("defense")["status"]
+    assert lacking["amg"] == "missing: auc of confidence (weights)"
+    assert lacking["none"] == "complete"
+
+
+def blinded(value: float, low: float, high: float) -> list[dict[str, object]]:
+    ends = {"ci_low": low, "ci_high": high, "attack": "blind", "sees": "nothing"}
+    return [*measured(), row("", "auc", value, **ends)]
+
+
+def test_a_blind_attack_at_chance_says_that_the_split_is_fair_and_another_that_it_is_not():
+    said = blind(pd.DataFrame(blinded(0.49, 0.42, 0.57)))
+    assert said == (
+        "A blind attack, which sees no model, reaches an AUC of 0.490 (0.42–0.57): members and "
+        "strangers look alike to it."
+    )
+    for value, low, high in ((0.8, 0.7, 0.9), (0.3, 0.2, 0.4)):
+        assert "the split itself tells" in blind(pd.DataFrame(blinded(value, low, high)))
+    assert blind(pd.DataFrame(measured())) == ""
+    table = rank(blinded(0.49, 0.42, 0.57))
+    assert set(table["status"]) == {"complete"}
+    assert "" not in set(table["defense"])
+    lines = to_markdown(table, said).splitlines()
+    assert lines[1].endswith(said)
+    assert lines[2] == ""
+
+
 COPY = "copy:local-sscd"
 RANDOM = {"attack": "random", "sees": "images", "metric": COPY, "plain": COPY, "keeps": ""}
 SIDE = {"attack": "side", "sees": "predictor", "metric": f"{COPY}:best", "keeps": ""}
@@ -180,7 +220,7 @@ def drew(
 
 
 def extracted(rows: list[dict[str, object]], *contenders: Mapping[str, str]) -> pd.Series:
-    return rank([*measured(), *rows], contenders).set_index("defense").loc["none"]
+    return rank([*measured(), *rows], contenders=contenders).set_index("defense").loc["none"]
 
 
 def test_the_extraction_cells_show_the_highest_ams_with_its_interval_and_attack_and_strength():
@@ -216,7 +256,7 @@ def test_ums_of_plain_pictures_is_compared_at_the_n_of_the_best_strength():
     assert extracted([*side, *beside], SIDE)["extracted_ums_attack"] == "plain pictures"
 
 
-def test_an_attack_known_at_a_larger_n_alone_counts_for_it_finds_no_less():
+def test_an_attack_known_at_a_larger_n_alone_counts_as_fewer_pictures_would_show_no_less():
     rows = [*drew(SIDE, 0.3, 0.1, 250, CHOSEN), *drew(ALONE, 0.2, 0.12, 500)]
     none = extracted(rows, SIDE, ALONE)
     assert (none["extracted_ums"], none["extracted_ums_attack"]) == (0.12, "ol-ti")
@@ -234,14 +274,14 @@ def test_of_attacks_that_draw_alike_the_first_is_named_and_one_with_two_accesses
 def test_the_extraction_cells_of_several_seeds_are_means_and_name_each_strength():
     first = drew(SIDE, 0.3, 0.1, 250, CHOSEN)
     second = drew(SIDE, 0.4, 0.2, 250, CHOSEN.replace("6", "2"), seed=1)
-    none = rank([*measured(), *measured(1), *first, *second], [SIDE]).iloc[0]
+    none = rank([*measured(), *measured(1), *first, *second], contenders=[SIDE]).iloc[0]
     assert none["extracted_ams"] == pytest.approx(0.35)
     assert none["extracted_ams_high"] == pytest.approx(0.36)
     assert none["extracted_ums_attack"] == "side, lambda = 6 / lambda = 2"
 
 
 def test_a_defense_that_no_extraction_attack_was_tried_on_has_empty_cells_and_misses_nothing():
-    table = rank([*measured(), *drew(RANDOM, 0.2, 0.1, 500)], [RANDOM, SIDE])
+    table = rank([*measured(), *drew(RANDOM, 0.2, 0.1, 500)], contenders=[RANDOM, SIDE])
     assert list(table.columns) == COLUMNS
     table = table.set_index("defense")
     assert np.isnan(table.loc["amg", "extracted_ams"])
@@ -266,7 +306,7 @@ def test_the_markdown_names_the_attack_and_the_n_of_its_ums():
     rows = [*measured(), *drew(SIDE, 0.3, 0.1, 250, CHOSEN)]
     head, _, none, dualmd = (
         [cell.strip() for cell in line.strip("|").split(" | ")]
-        for line in to_markdown(rank(rows, [SIDE])).splitlines()[3:7]
+        for line in to_markdown(rank(rows, contenders=[SIDE])).splitlines()[3:7]
     )
     ams, ums = head.index("AMS, best attack"), head.index("UMS, best attack")
     assert none[ams] == "30.0% (29.0–31.0%) side, lambda = 6"

@@ -101,13 +101,18 @@ def test_every_cell_of_the_configuration_has_rows(rows: pd.DataFrame) -> None:
             assert (own["metric"] == metric).any(), (defense, metric)
         pairs = set(zip(own["attack"], own["sees"], strict=True)) - {("", "")}
         loss = {("loss", "weights"), ("loss", "predictor")}
-        assert pairs == loss | {("pia", "weights"), ("one-step", "images")}
+        recognized = {("confidence", "weights")} if defense == "cpsample" else set()
+        assert pairs == loss | {("pia", "weights"), ("one-step", "images")} | recognized
+    blind = rows[rows["sees"] == "nothing"]  # of the track, and of no defense
+    assert set(zip(blind["attack"], blind["defense"], strict=True)) == {("blind", "")}
+    assert (blind["metric"] == "auc").sum() == 1
     assert not rows["metric"].str.contains("duplicate").any()  # nothing was planted
     assert not rows.duplicated(["defense", "sampler", "attack", "sees", "metric"]).any()
 
 
 def test_whoever_holds_the_weights_sees_no_sampling_time_defense(rows: pd.DataFrame) -> None:
-    seen = rows[rows["sees"] == "weights"].drop(columns="digest")  # it names the defense
+    seen = rows[(rows["sees"] == "weights") & (rows["attack"] != "confidence")]
+    seen = seen.drop(columns="digest")  # it names the defense
     one, two = (
         seen[seen["defense"] == name].drop(columns="defense").reset_index(drop=True)
         for name in ("none", "cpsample")
@@ -166,6 +171,7 @@ def test_the_leaderboard_is_there_as_a_table_as_text_and_as_one_page(finished: F
     text = (finished.board / "leaderboard.md").read_text(encoding="utf-8")
     assert "| **none** |" in text
     assert "| **cpsample** |" in text
+    assert "A blind attack, which sees no model, reaches an AUC of 0." in text
     page = (finished.results / "leaderboard.html").read_text(encoding="utf-8")
     assert "cpsample" in page
     assert not REFERENCE.search(page)

@@ -82,6 +82,8 @@ def seen(attack: str, sees: str) -> set[str]:
 # Rows of attacks on networks. One job audits all defenses under an attack, cheap statistics: what
 # changes one of them, or adds one, makes these rows again, and no score of another defense.
 TOLD = {"membership loss weights", "membership pia weights"}
+# Who asks the classifier is told about the one defense that has one.
+RECOGNIZED = {"attack confidence weights random-labels", "membership confidence weights"}
 DEFENSES = ("none", "cpsample", "amg", "rejection", "dualmd", "distillmd")
 GUARDED = ("cpsample", "amg", "dualmd")
 FINE_TUNED = ("base", "half-a", "half-b", "distilled")
@@ -137,7 +139,7 @@ EDITS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
     ),
     "a trainer's param": (
         changed(SHARED, "networks.random-labels.params.labels_seed", 1),
-        {"train random-labels"} | CPSAMPLE,
+        {"train random-labels"} | RECOGNIZED | CPSAMPLE,
     ),
     "the training steps of a network that others start from": (
         changed(TRACK, "networks.pretrained.training.steps", 7),
@@ -215,6 +217,7 @@ EDITS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
             "quality local-classifier cpsample",
             "membership loss predictor",
             "membership one-step images",
+            "membership confidence weights",
         }
         | TOLD
         | TABLES,
@@ -225,9 +228,13 @@ EDITS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
     ),
     "the code of a defense": (remarked("defenses/cpsample.py"), CPSAMPLE),
     "the code of an attack": (remarked("attacks/pia.py"), PIA | TABLES),
+    "a param of the attack that sees no model": (
+        changed(SHARED, "attacks.blind.params", {"size": 4}),
+        {"attack blind nothing split", "membership blind nothing"} | TABLES,
+    ),
     "the code of a trainer": (
         remarked("trainers/random_labels.py"),
-        {"train random-labels"} | CPSAMPLE,
+        {"train random-labels"} | RECOGNIZED | CPSAMPLE,
     ),
     "the code of an extractor": (
         remarked("extractors/pixels.py"),
@@ -270,7 +277,12 @@ EDITS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
                 "params": {"scale": 1.0},
             },
         ),
-        drawn("gentle") | {"attack loss predictor gentle"} | queried("gentle") | TOLD | BOARD,
+        drawn("gentle")
+        | {"attack loss predictor gentle"}
+        | queried("gentle")
+        | TOLD
+        | BOARD
+        | {"membership confidence weights"},  # of the same classifier
     ),
     "a new defense that removes near-duplicates": (
         lambda board: board.change(SHARED, deduplicate),

@@ -30,7 +30,10 @@ def conditional(network: Network) -> bool:
 
 
 def accesses(attack: str) -> tuple[str, ...]:
-    """What a method of attack can query: the raw networks, the defended predictor, a service."""
+    """What a method of attack can query: the raw networks, the defended predictor, a service.
+
+    Or nothing at all: who sees no model tells about the split.
+    """
     return tuple(plugins.constant("attacks", attack, "sees") or ("weights", "predictor"))
 
 

@@ -20,7 +20,7 @@ from pydantic import (
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.,=_+-]*$")]
 Pool = Literal["members", "half-a", "half-b", "reference", "drawn"]
-Access = Literal["weights", "predictor", "images"]
+Access = Literal["weights", "predictor", "images", "nothing"]
 NUMBERS = (int, float)
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -233,7 +233,8 @@ class Defense(Entry):
 
 class Attack(Entry):
     """A membership attack scores each audited image, higher = more likely a member; an extraction
-    attack draws pictures, hoping for copies.
+    attack draws pictures, hoping for copies. Who sees nothing is a control: it is asked once, about
+    the split.
     """
 
     method: str = Field(description="file in workflow/leakboard/attacks, or a plug-in")

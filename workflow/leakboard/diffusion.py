@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -98,6 +98,18 @@ class Denoiser:
         known = (classes >= 0) & (classes < self.taught)
         classes = torch.where(known, classes, none)
         return self.net(x, t, class_labels=classes).sample
+
+
+@dataclass(frozen=True)
+class Recognizer:
+    """A classifier of noised images, and the schedule of their noise."""
+
+    net: Callable[[Tensor, Tensor], Tensor]
+    schedule: Schedule
+
+    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
+        """Logits (b, outputs) of x (b, c, h, w) at levels t () or (b,) long."""
+        return self.net(x, t)
 
 
 @dataclass(frozen=True)
@@ -215,6 +227,28 @@ def transfer(predictor: Predictor, x: Tensor, s: int, t: int, *, step: int = 0) 
     level_s, level_t = torch.tensor(s), torch.tensor(t)
     eps = predictor(x, level_s, step=step)
     return predictor.schedule.noised(predictor.schedule.clean(x, eps, level_s), eps, level_t)
+
+
+Variant = Literal["code", "paper", "one-step"]
+
+
+def round_trip(
+    predictor: Predictor, x0: Tensor, t: int, k: int, variant: Variant
+) -> tuple[Tensor, Tensor]:
+    """x_l, the deterministic inversion of x0 (b, c, h, w) to level l, and D_{u->l}(D_{l->u}(x_l)).
+
+    SecMI (Duan et al. 2023): inverted in strides of k, the last of which ends at l; then one step
+    up and back. `code` (the released code, and the PIA repository): l = t - k, u = t, t / k + 1
+    evaluations; `paper`: l = t, u = t + k, one evaluation more; `one-step`: l = t, u = t + 1
+    (FreMIA).
+    """
+    low = max(t - k, 0) if variant == "code" else t
+    high = {"code": t, "paper": t + k, "one-step": t + 1}[variant]
+    x, strides = x0, range(0, low, k)
+    for step, s in enumerate(strides):
+        x = transfer(predictor, x, s, min(s + k, low), step=step)
+    up = transfer(predictor, x, low, high, step=len(strides))
+    return x, transfer(predictor, up, high, low, step=len(strides) + 1)
 
 
 def scheduler(schedule: Schedule, sampler: str, steps: int, clip_sample: bool) -> Any:

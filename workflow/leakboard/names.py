@@ -12,6 +12,7 @@ from leakboard.checks import conditional, encoder, trains
 from leakboard.config import Attack, Network, Resolved
 
 PLAIN = "plain"  # the sampler that attacks nothing
+SPLIT = "split"  # the target of who sees no model: is it fair?
 BARE = "@"  # in place of a defense, `@base` is the network `base` with nothing before it
 
 
@@ -105,7 +106,7 @@ class Names:
             used["attacks"] = self.kin(names["attack"])[0][1].method
         if names.get("sampler", PLAIN) != PLAIN and stage == "sample":
             used["attacks"] = board.attacks[names["sampler"]].method
-        if stage == "sample" or (stage == "attack" and names["sees"] != "weights"):
+        if stage == "sample" or (stage == "attack" and names["sees"] in ("predictor", "images")):
             guard = board.defenses.get(names.get("defense") or names["target"])
             used["defenses"] = guard.method if guard else "none"
             if guard and guard.extractor:
@@ -162,14 +163,28 @@ class Names:
 
     def targets(self, attack: str, sees: str) -> list[tuple[str, str]]:
         """Whom an attacker with this access asks about all defenses: (access, target), sorted."""
-        every = (self.scored(sees, defense) for defense in self.attacked(attack))
+        asks = self.asks(attack)
+        every = (self.scored(sees, defense, asks) for defense in self.attacked(attack))
         return sorted({target for some in every for target in some})
+
+    def asks(self, attack: str) -> str:
+        """Which networks an attack asks: the "denoisers", or the "classifier" beside them."""
+        method = self.board.attacks[attack].method
+        return plugins.constant("attacks", method, "asks") or "denoisers"
+
+    def audited(self, attack: str, sees: str) -> list[str]:
+        """The defenses that an attack tells about; one without a name where it sees none."""
+        if sees == "nothing":
+            return [""]
+        asks = self.asks(attack)
+        return [name for name in self.attacked(attack) if self.scored(sees, name, asks)]
 
     @cached_property
     def attacks(self) -> list[tuple[str, str]]:
-        """(attack, sees) pairs of membership attacks."""
+        """(attack, sees) pairs of membership attacks that tell about something."""
         entries = self.board.attacks.items()
-        return [(n, sees) for n, entry in entries if not extracts(entry) for sees in entry.sees]
+        pairs = ((n, sees) for n, e in entries if not extracts(e) for sees in e.sees)
+        return [pair for pair in pairs if self.audited(*pair)]
 
     @cached_property
     def extractions(self) -> list[tuple[str, str]]:
@@ -255,12 +270,17 @@ class Names:
         wanted = self.board.attacks[attack].against
         return [name for name in self.board.defenses if name in (wanted or self.board.defenses)]
 
-    def scored(self, sees: str, defense: str) -> list[tuple[str, str]]:
+    def scored(self, sees: str, defense: str, asks: str = "denoisers") -> list[tuple[str, str]]:
         """(access, target) of the scores that tell about a defense: its raw networks, or itself.
 
-        Where nothing stands between a network and who asks it, its predictor is the network.
+        Where nothing stands between a network and who asks it, its predictor is the network. Who
+        asks the classifier learns nothing of a defense without one.
         """
+        if sees == "nothing":
+            return [(sees, SPLIT)]
         entry = self.board.defenses[defense]
+        if asks == "classifier":
+            return [("weights", entry.classifier)] if entry.classifier else []
         guided = self.knows_classes(defense) and self.track.sampling.guidance != 1
         bare = plugins.constant("defenses", entry.method, "predicts_as_is") and not guided
         if sees == "weights" or (sees == "predictor" and bare):
@@ -273,12 +293,13 @@ class Names:
 
         Attacks on defenses as they answer; where there are none, attacks on the networks.
         """
-        attacks = [pair for pair in self.attacks if pair[1] != "weights"] or self.attacks
+        seeing = [pair for pair in self.attacks if pair[1] != "nothing"]
+        attacks = [pair for pair in seeing if pair[1] != "weights"] or seeing
         curves = [
             (attack, by, target, target if sees == "weights" else defense)
             for attack, sees in attacks
             for defense in self.attacked(attack)
-            for by, target in self.scored(sees, defense)
+            for by, target in self.scored(sees, defense, self.asks(attack))
         ]
         return list(dict.fromkeys(curves))
 
@@ -306,7 +327,7 @@ class Names:
             "membership": [
                 {"attack": attack, "sees": sees, "seed": seed}
                 for attack, sees in self.attacks
-                for seed in seeds
+                for seed in (seeds[:1] if sees == "nothing" else seeds)
             ],
             "extraction": [
                 {"attack": family, "sees": sees, "seed": seed}

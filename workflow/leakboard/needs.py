@@ -66,6 +66,8 @@ def networks(plan: Plan, defense: str, seed: str | int, sampler: str = PLAIN, **
 
 def queried(plan: Plan, sees: str, target: str, seed: str | int, **_: Any) -> Names:
     """The networks behind an attack's target."""
+    if sees == "nothing":
+        return []
     return [{"network": target}] if sees == "weights" else networks(plan, target, seed)
 
 

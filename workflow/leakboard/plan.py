@@ -107,7 +107,7 @@ class Plan(Specs):
 
         By name, so that the order of the entries reruns nothing.
         """
-        targets, defenses = self.targets(attack, sees), sorted(self.attacked(attack))
+        targets, defenses = self.targets(attack, sees), sorted(self.audited(attack, sees))
         return {
             "stage": "membership",
             "scores": [digest(self.attack(attack, by, target, seed)) for by, target in targets],
@@ -116,7 +116,7 @@ class Plan(Specs):
 
     def audit(self, attack: str, sees: str, defense: str, seed: int) -> Spec:
         """One cell of the above, whose rows carry its own digest, whatever other defenses do."""
-        targets = self.scored(sees, defense)
+        targets = self.scored(sees, defense, self.asks(attack))
         return {
             "stage": "membership",
             "about": self._about(defense, seed, attack=attack, sees=sees),
@@ -207,7 +207,11 @@ class Plan(Specs):
             "stage": "rank",
             "gathered": digest(self.gather()),
             "defenses": {
-                name: {"paper": entry.paper, "caveat": self._caveat(name)}
+                name: {
+                    "paper": entry.paper,
+                    "caveat": self._caveat(name),
+                    "attacks": [pair for pair in self.attacks if name in self.audited(*pair)],
+                }
                 for name, entry in entries
             },
             "headline": {

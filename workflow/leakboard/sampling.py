@@ -14,12 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from leakboard import artefacts, networks, plugins, subset
+from leakboard import artefacts, heads, networks, plugins, subset
 from leakboard.diffusion import (
     Denoiser,
     Guide,
     Parts,
     Predictor,
+    Recognizer,
     Schedule,
     Screen,
     Service,
@@ -141,25 +142,34 @@ def _members(spec: Mapping[str, Any], images: str, split: str) -> tuple[Tensor, 
     return to_float(data["images"][rows]), torch.from_numpy(data["labels"][rows])
 
 
+Queried = Predictor | Service | Recognizer | None
+
+
 def target(
     spec: Mapping[str, Any], weights: Sequence[str], images: str, split: str
-) -> Callable[[Tensor], Predictor | Service]:
+) -> Callable[[Tensor], Queried]:
     """What an attacker queries about a batch of images, made from their classes (b,) long.
 
     The raw network, the defended predictor, or a service around it; who holds an image sees its
     class. The raw network is asked about that class without classifier-free guidance. A class that
     no member has was never taught: it would tell strangers by itself, and -1 asks without one; so
     it does where the network learned other labels, which nobody sees on an image.
+    None for who sees nothing, the classifier for who asks that.
     """
+    if spec["sees"] == "nothing":
+        return lambda classes: None
     if spec["sees"] == "weights":
         net = networks.load(Path(weights[0]).parent, spec["target"]).to(networks.device())
+        if spec["asks"] == "classifier":
+            recognizer = Recognizer(net, Schedule.linear(**spec["noise"]))
+            return lambda classes: recognizer
         raw = Denoiser(net, Schedule.linear(**spec["noise"]))
         there = None if spec["relabeled"] else _members(spec, images, split)[1].unique()
     else:
         defended = guarded(spec, weights, images, split)
         there = defended.classes
 
-    def asked(classes: Tensor) -> Predictor | Service:
+    def asked(classes: Tensor) -> Queried:
         taught = torch.isin(classes, there.to(classes)) if there is not None else False
         known = torch.where(torch.as_tensor(taught).to(classes.device), classes, -1)
         if spec["sees"] == "weights":
@@ -223,22 +233,33 @@ def draw(
 
 def score(
     attack: Any,
-    target: Callable[[Tensor], Predictor | Service],
+    target: Callable[[Tensor], Queried],
     pixels: NDArray[np.uint8],
     labels: NDArray[np.int64],
     index: NDArray[np.int64],
     spec: Mapping[str, Any],
+    told: heads.Told | None = None,
 ) -> NDArray[np.float64]:
     """The scores (n,) of audited images (n, h, w, c), higher = more likely a member.
 
     The attack sees images and their own generators, never who is a member; image i's randomness is
-    the same for every target, so scores are paired. `labels` (n,) are the images' classes.
+    the same for every target, so scores are paired. `labels` (n,) are the images' classes. One with
+    a trained head (`features` and `fit` instead of `score`) is `told` who is a member in the dev
+    half.
     """
+    trained = hasattr(attack, "fit")
+    ask = attack.features if trained else attack.score
     images, classes, device = to_float(pixels), torch.from_numpy(labels), networks.device()
     parts = []
     for first in range(0, len(images), BATCH):
         some = slice(first, first + BATCH)
         rng = PerImage("attack", spec["track"], spec["attack"], spec["seed"], indices=index[some])
         asked = target(classes[some].to(device))
-        parts.append(attack.score(asked, images[some].to(device), rng).double().cpu())
-    return torch.cat(parts).numpy()
+        parts.append(ask(asked, images[some].to(device), rng).cpu())
+    found = torch.cat(parts)
+    if trained:
+        if told is None:
+            raise ValueError("a head must be told the labels of the dev half")
+        names = ("attack", spec["track"], spec["attack"], spec["seed"])
+        found = heads.scores(attack, found.to(device), told, names)
+    return found.double().numpy()

@@ -212,7 +212,7 @@ class Specs(Names):
     @cache  # noqa: B019
     def attack(self, attack: str, sees: str, target: str, seed: int) -> Spec:
         entry = self.board.attacks[attack]
-        weights = sees == "weights"
+        weights, guarded = sees == "weights", sees in ("predictor", "images")
         return {
             "stage": "attack",
             "track": self.board.name,
@@ -220,9 +220,10 @@ class Specs(Names):
             "method": entry.method,
             "params": entry.params,
             "sees": sees,
+            "asks": self.asks(attack),
             "seed": seed,
             "target": digest(self.train(target, seed)) if weights else None,
-            "guard": None if weights else self.guard(target, seed),
+            "guard": self.guard(target, seed) if guarded else None,
             "relabeled": weights and bool(self.network(target).labels),
             "clip_sample": self.track.sampling.clip_sample if sees == "images" else None,
             "noise": self.track.noise.model_dump(),

@@ -44,13 +44,14 @@ def leaderboard(
 ) -> pd.DataFrame:
     """Return one row per (track, defense), with the columns `COLUMNS`.
 
-    Every defense named in `defenses` or measured has a row in every track. Copies are those of
-    the `plain` sampler. `{sees}_auc` is the worst case: the attack whose AUC is farthest from 0.5,
-    on either side, among those with that access, `{sees}_note` what is known about that AUC (which
-    of several networks); `{sees}_tpr` is the highest resolved TPR at 1% FPR, of a score or of one
-    turned around. `extracted_ams` and `extracted_ums` are the highest AMS and UMS above the copy
-    threshold among the extraction attacks `contenders` (see `strongest.extraction`), `_note` the N
-    of the UMS; they are empty, and not missing, where no such attack was tried.
+    Every defense named in `defenses` or measured has a row in every track; `attacks` in its entry
+    are the (attack, sees) pairs that must have an AUC. Copies are those of the `plain` sampler.
+    `{sees}_auc` is the worst case: the attack whose AUC is farthest from 0.5, on either side, among
+    those with that access, `{sees}_note` what is known about that AUC (which of several networks);
+    `{sees}_tpr` is the highest resolved TPR at 1% FPR, of a score or of one turned around.
+    `extracted_ams` and `extracted_ums` are the highest AMS and UMS above the copy threshold among
+    the extraction attacks `contenders` (see `strongest.extraction`), `_note` the N of the UMS; they
+    are empty, and not missing, where no such attack was tried.
     Several seeds: a value is the mean over seeds, its interval the mean of the lower and of the
     upper ends (no pooling), and `copy_p` the largest p (a mean of p-values is not a p-value).
     Rates and AUCs are in [0, 1]; `samples` and `audited` count images per seed.
@@ -64,15 +65,14 @@ def leaderboard(
     for track in frame["track"].unique():
         here = frame[frame["track"] == track]
         names = dict.fromkeys([*defenses, *here["defense"]])
-        attacks = here.loc[here["metric"] == "auc", ["attack", "sees"]].drop_duplicates()
-        wanted = [("", "", metric) for metric in metrics.values()]
-        wanted += [(attack, sees, "auc") for attack, sees in attacks.itertuples(index=False)]
         board = []
         for name in names:
             mine, entry = here[here["defense"] == name], defenses.get(name, {})
             row = {"track": track, "defense": name, "seeds": mine["seed"].nunique()}
             row |= _copies_and_quality(mine, metrics) | membership(mine) | _costs(costs, row)
             row |= extraction(mine, contenders)
+            wanted = [("", "", metric) for metric in metrics.values()]
+            wanted += [(attack, sees, "auc") for attack, sees in entry.get("attacks", ())]
             row["status"] = _status(row, mine, wanted, set(here["seed"]), metrics["copy_p"])
             row |= {key: str(entry.get(key) or "") for key in ("caveat", "paper")}
             board.append(row)
@@ -228,14 +228,17 @@ def interval(kind: str, low: float, high: float) -> str:
     return f"{form(low).removesuffix('%')}–{form(high)}"
 
 
-def to_markdown(table: pd.DataFrame) -> str:
-    """Return the leaderboard as a GitHub table, two lines of explanation above it."""
+def to_markdown(table: pd.DataFrame, control: str = "") -> str:
+    """Return the leaderboard as a GitHub table, two lines of explanation above it.
+
+    The second ends with what a `control` said.
+    """
     several = table["track"].nunique() > 1
     heads = ["Track"] * several + ["Defense"]
     for column in SHOWN:
         sees = column.group.removeprefix("Attacker sees ")
         heads.append(f"{column.title}, {sees}" if sees in ACCESS else column.title)
-    lines = [*_explanation(table), "", _line([*heads, "Seeds", "Status"])]
+    lines = [*_explanation(table, control), "", _line([*heads, "Seeds", "Status"])]
     lines.append(_line(["---"] * (several + 1) + ["---:"] * (len(SHOWN) + 1) + ["---"]))
     for _, row in table.iterrows():
         start = [row["track"]] * several + [f"**{row['defense']}**"]
@@ -244,7 +247,7 @@ def to_markdown(table: pd.DataFrame) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _explanation(table: pd.DataFrame) -> tuple[str, str]:
+def _explanation(table: pd.DataFrame, control: str) -> tuple[str, str]:
     samples, audited = (
         " or ".join(f"{n:.0f}" for n in sorted(table[key].dropna().unique())) or "unknown"
         for key in ("samples", "audited")
@@ -260,7 +263,7 @@ def _explanation(table: pd.DataFrame) -> tuple[str, str]:
         "images, the rest is cost.  ",
         "Intervals, over images and not over trainings, stand in parentheses, — means no number; "
         "`none` is the model without a defense, the others follow by the upper end of the copy "
-        "rate, and no rank is claimed.",
+        f"rate, and no rank is claimed. {control}".rstrip(),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
+from leakboard.measures.control import blind
 from leakboard.measures.ranking import ACCESS, FORMATS, SHOWN, TPR, Column, interval, told
 from leakboard.report import extraction
 from leakboard.report.cells import UNMEASURED, Cell, span, text, why
@@ -90,7 +91,7 @@ def _view(board: Board) -> dict[str, Any]:
     return {
         "track": board.track,
         "about": board.about,
-        "finding": _finding(table),
+        "finding": " ".join(filter(None, (_finding(table), blind(measurements)))),
         "groups": _groups(),
         "columns": SHOWN,
         "rows": [_row(row, table, measurements) for _, row in table.iterrows()],
@@ -191,7 +192,7 @@ def _heat(sees: str, table: pd.DataFrame, measurements: pd.DataFrame) -> dict[st
 def _warm(rows: pd.DataFrame) -> Cell:
     value = rows["value"].mean()
     if not isfinite(value):
-        return Cell(reason=why(rows))
+        return Cell(reason=why(rows) if len(rows) else "does not tell about this defense")
     heat = round(min(abs(2 * value - 1), 1), 3)  # below one half leaks as well
     return Cell(FORMATS["auc"](value), sort=repr(float(value)), heat=heat)
 
