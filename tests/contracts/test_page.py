@@ -197,10 +197,15 @@ def test_the_board_shows_who_extracted_most_and_why_a_cell_is_empty(text: str):
     assert text.count('title="no extraction attack was tried on it"') == 2
 
 
-def test_a_track_without_extraction_attacks_has_no_table_of_them():
-    bare = render([replace(board(), contenders=())])
-    assert "What extraction attacks leave" not in bare
-    assert "What extraction attacks leave" in render([board()])
+def test_a_track_without_extraction_attacks_has_no_table_of_them_and_without_a_grid_no_figure():
+    drawn = replace(board(), figures={"extraction": board().figures["samples"]})
+    table, figure = "What extraction attacks leave", "How far an attacker can steer"
+    for contenders, shown in ((CONTENDERS, (True, True)), (CONTENDERS[:1], (True, False))):
+        text = render([replace(drawn, contenders=contenders)])
+        assert (table in text, figure in text) == shown
+    bare = render([replace(drawn, contenders=())])
+    assert table not in bare
+    assert figure not in bare
 
 
 def test_a_training_stands_with_its_steps_and_epochs(text: str):

@@ -101,7 +101,7 @@ def _view(board: Board) -> dict[str, Any]:
         "heats": [_heat(sees, table, measurements) for sees in ACCESS],
         "extraction": extraction.table(measurements, table["defense"], board.contenders),
         "trainings": [_training(row) for row in board.trainings.to_dict("records")],
-        "figures": [_figure(name, png) for name, png in sorted(board.figures.items(), key=_place)],
+        "figures": [_figure(name, png) for name, png in sorted(_drawn(board), key=_place)],
         "fields": [(name, name in NUMERIC) for name in FIELDS],
         "measurements": [_measurement(row) for row in measurements.to_dict("records")],
     }
@@ -195,6 +195,12 @@ def _warm(rows: pd.DataFrame) -> Cell:
         return Cell(reason=why(rows) if len(rows) else "does not tell about this defense")
     heat = round(min(abs(2 * value - 1), 1), 3)  # below one half leaks as well
     return Cell(FORMATS["auc"](value), sort=repr(float(value)), heat=heat)
+
+
+def _drawn(board: Board) -> list[tuple[str, bytes]]:
+    """The figures that show something: without a grid of strengths, that over them is empty."""
+    grids = any(each["plain"] not in ("", each["metric"]) for each in board.contenders)
+    return [figure for figure in board.figures.items() if grids or figure[0] != "extraction"]
 
 
 def _place(figure: tuple[str, bytes]) -> tuple[int, str]:
