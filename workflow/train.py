@@ -3,8 +3,6 @@
 import json
 from pathlib import Path
 
-import numpy as np
-
 from leakboard import artefacts, networks, plugins, progress, subset
 from leakboard.files import write_bytes
 from leakboard.job import job
@@ -16,16 +14,15 @@ with job(snakemake.log[0], snakemake.output.perf, dict(snakemake.wildcards)) as 
     split = subset.read_split(files.split)
     dedup = subset.read_split(files.dedup[0]) if spec["dedup"] else None
     taught = list(spec["teachers"])
+    images, labels = data["images"], data["labels"]
+    if spec["labels"]:
+        labels = subset.relabeled(labels, files.labels[0])
     if spec["drawn"]:
-        shards = [artefacts.read_npz(file, spec["drawn"])["images"] for file in files.drawn]
-        images = np.concatenate(shards)
-        labels, pools = np.zeros(len(images), np.int64), {"drawn": np.arange(len(images))}
+        images = artefacts.read_pictures(files.drawn, spec["drawn"])
+        labels, pools = subset.drawn(len(images))
     else:
         names = taught or [spec["data"]]
         pools = {name: subset.trained_rows(split, name, dedup) for name in names}
-        images, labels = data["images"], data["labels"]
-    if spec["labels"]:
-        labels = subset.relabeled(labels, files.labels[0])
     folder = Path(snakemake.output.weights).parent
     training = prepare(
         spec,

@@ -489,7 +489,7 @@ def test_another_space_to_look_in_draws_anew_with_its_encoder_trained(
     ]
     assert needs.networks(by_pixels, "rejection", SEED) == [{"network": "base", "seed": SEED}]
     seeds = plan({**local, **rejecting(extractor="classifier"), "track/seeds": [4, 5]})
-    assert needs.networks(seeds, "rejection")[1] == {"network": "eye", "seed": 4}
+    assert needs.networks(seeds, "rejection", 5)[1] == {"network": "eye", "seed": 4}
     trained = [pair for pair in needs.trainings(seeds) if pair["network"] == "eye"]
     assert trained == [{"network": "eye", "seed": 4}]  # once, whatever the number of seeds
 

@@ -94,9 +94,10 @@ def test_what_is_read_from_the_source_is_what_the_class_says(group: str) -> None
         given = {key: "." for key, value in defaults.items() if value == "required"}
         loaded = plugins.load(group, method, given)
         assert is_dataclass(loaded)
-        assert [field.name for field in fields(loaded)] == list(defaults)
+        names = [plugins.field(name) for name in defaults]  # `lambda_` for lambda
+        assert [field.name for field in fields(loaded)] == names
         for name, value in defaults.items():
-            assert getattr(loaded, name) == given.get(name, value)
+            assert getattr(loaded, plugins.field(name)) == given.get(name, value)
         assert type(loaded).__dataclass_params__.frozen
         with pytest.raises(UserError, match="unknown param"):
             plugins.params(group, method, {**given, "no_such_param": 1})
@@ -510,9 +511,13 @@ def tiny(kind: str, **more: int) -> Any:
 def learning(method: str, params: dict[str, Any]) -> tuple[Any, Any, Batch]:
     """A trainer, a tiny network of its kind, and a batch of 8 images of 5 classes."""
     trainer = plugins.load("trainers", method, params)
-    net = tiny(type(trainer).trains, **trainer.outputs(LABELS)).train()
-    uses = plugins.constant("trainers", method, "uses_teachers")
-    teacher = teaching(type(trainer).trains, trainer) if uses else None
+    kind, uses = type(trainer).trains, plugins.constant("trainers", method, "uses_teachers")
+    teacher = teaching(getattr(trainer, "taught_by", kind), trainer) if uses else None
+    if kind == "student":  # is built like its teacher
+        torch.manual_seed(0)
+        net = networks.student(teacher).train()
+    else:
+        net = tiny(kind, **trainer.outputs(LABELS)).train()
     batch = Batch(oracles.draw(8, seed=8), LABELS, torch.arange(8) + 100, SCHEDULE, teacher)
     return trainer, net, batch
 

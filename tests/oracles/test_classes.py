@@ -407,6 +407,7 @@ def test_a_saved_network_is_attacked_raw_about_the_classes_of_each_batch(tmp_pat
         "target": digest(made),
         "noise": NOISE,
         "guard": None,
+        "relabeled": False,
     }
     asked["subset"] = digest(data)
     ready = sampling.target(asked, [str(tmp_path / networks.WEIGHTS)], images, split)
@@ -418,6 +419,11 @@ def test_a_saved_network_is_attacked_raw_about_the_classes_of_each_batch(tmp_pat
         # No member is of class 1: its embedding was never taught, and would give strangers away.
         without = net(x, t, class_labels=torch.full_like(classes, 3)).sample
         assert torch.equal(ready(torch.ones_like(classes))(x, t, step=0), without)
+        # It learned other labels: what an image shows says nothing of them.
+        other = sampling.target(
+            {**asked, "relabeled": True}, [str(tmp_path / networks.WEIGHTS)], images, split
+        )
+        assert torch.equal(other(classes)(x, t, step=0), without)
 
 
 def test_a_defense_in_files_draws_of_its_members_classes_with_its_guidance(tmp_path):
@@ -438,6 +444,7 @@ def test_a_defense_in_files_draws_of_its_members_classes_with_its_guidance(tmp_p
         "extractor": {"extractor": "pixels", "method": "pixels", "params": {}, "network": None},
         "mirrored": False,
         "guidance": 2.5,
+        "relabeled": False,
     }
     ready = sampling.guarded(
         {"guard": guard, "noise": NOISE, "subset": digest(data)},
@@ -457,6 +464,14 @@ def test_a_defense_in_files_draws_of_its_members_classes_with_its_guidance(tmp_p
     members = to_float(pixels[[0, 2, 3, 5]]).to(DEVICE)
     near = ready.screen.similarity(members).cpu()
     torch.testing.assert_close(near, torch.ones_like(near))
+    # A network that learned other labels is asked for all of those, whatever the members show.
+    other = sampling.guarded(
+        {"guard": {**guard, "relabeled": True}, "noise": NOISE, "subset": digest(data)},
+        [str(tmp_path / networks.WEIGHTS)],
+        str(tmp_path / "images.npz"),
+        str(tmp_path / "split.csv"),
+    )
+    assert other.asked(range(7)).tolist() == [0, 1, 2, 3, 4, 0, 1]
 
 
 # --- what pictures are taken for -----------------------------------------------------------------

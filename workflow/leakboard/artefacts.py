@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,11 @@ def read_npz(path: str | Path, expected: str | None = None) -> dict[str, NDArray
         raise _damaged(path, error) from error
     _check(path, str(arrays.pop("about", "{}")), expected)
     return arrays
+
+
+def read_pictures(paths: Iterable[str | Path], expected: str | None = None) -> NDArray[np.uint8]:
+    """The pictures (n, h, w, c) of several files, one after another; errors as in `read_npz`."""
+    return np.concatenate([read_npz(path, expected)["images"] for path in paths])
 
 
 def write_table(path: str | Path, spec: Any, table: pd.DataFrame) -> None:

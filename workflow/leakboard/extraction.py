@@ -19,15 +19,8 @@ from leakboard.randomness import numpy_generator
 def pictures(files: Sequence[str], digests: Sequence[str]) -> dict[str, NDArray[np.uint8]]:
     """digest -> pictures (n, h, w, c) of each source, of which all shards are given in turn."""
     shards = len(files) // max(1, len(digests))
-    return {
-        expected: np.concatenate(
-            [
-                artefacts.read_npz(file, expected)["images"]
-                for file in files[shards * i : shards * (i + 1)]
-            ]
-        )
-        for i, expected in enumerate(digests)
-    }
+    every = {expected: files[shards * i : shards * (i + 1)] for i, expected in enumerate(digests)}
+    return {expected: artefacts.read_pictures(some, expected) for expected, some in every.items()}
 
 
 def measured(

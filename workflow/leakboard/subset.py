@@ -48,6 +48,11 @@ def relabeled(labels: NDArray[np.int64], path: str | Path) -> NDArray[np.int64]:
     return changed
 
 
+def drawn(n: int) -> tuple[NDArray[np.int64], dict[str, NDArray[np.int64]]]:
+    """Of n drawn pictures: labels (n,), all 0, for they have none, and the rows of their pool."""
+    return np.zeros(n, np.int64), {"drawn": np.arange(n)}
+
+
 def audited(table: pd.DataFrame) -> pd.DataFrame:
     """The rows that attacks are asked about: members and held-out images."""
     return table[table["pool"].isin(["members", "held-out"])].reset_index(drop=True)
