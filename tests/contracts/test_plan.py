@@ -698,7 +698,8 @@ def test_a_grid_counts_by_its_best_and_another_attack_by_itself_and_who_picks_co
 
     random, picks = ("random", "images", copy, copy, ""), ("filter", "images", copy, copy)
     grid = ("side", "predictor", best, f"{best}-random", "")
-    assert told(filters | GRID) == [random, grid, (*picks, "local-sscd")]
+    every = [random, grid, (*picks, "local-sscd")]
+    assert told(filters | GRID) == told(dict(reversed((filters | GRID).items()))) == every
     single = [("side.lambda=3", sees, copy, "", "") for sees in ("predictor", "weights")]
     assert told(GRID | apart) == [random, *single]
     assert told({}) == []

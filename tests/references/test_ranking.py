@@ -266,6 +266,9 @@ def test_an_attack_known_at_a_larger_n_alone_counts_as_fewer_pictures_would_show
 def test_of_attacks_that_draw_alike_the_first_is_named_and_one_with_two_accesses_says_which():
     rows = [*drew(FILTER, 0.2, 0.1, 500), *drew(RANDOM, 0.2, 0.1, 500)]
     assert extracted(rows, RANDOM, FILTER)["extracted_ams_attack"] == "random"
+    beside = drew({**SIDE, "metric": SIDE["plain"]}, 0.2, 0.1, 250)
+    none = extracted([*rows, *beside, *drew(SIDE, 0.2, 0.1, 250, CHOSEN)], RANDOM, SIDE, FILTER)
+    assert none["extracted_ams_attack"] == none["extracted_ums_attack"] == "random"
     twice = {**ALONE, "sees": "weights"}
     none = extracted([*drew(ALONE, 0.1, 0.1, 500), *drew(twice, 0.2, 0.1, 500)], ALONE, twice)
     assert none["extracted_ams_attack"] == "ol-ti on the weights"

@@ -17,7 +17,10 @@ def strengths(names: Names, family: str) -> list[tuple[float, str]]:
 
 
 def contenders(names: Names) -> list[dict[str, str]]:
-    """The extraction attacks of a board, a grid of strengths as one; those that pick come last.
+    """The extraction attacks of a board, a grid of strengths as one.
+
+    First who draws plainly, which the others must beat; last who picks among what it draws: all it
+    draws is what anybody draws.
 
     attack, sees: as in its rows; metric: what `ams:`, `ums:` and so on stand before; plain: the
     same for plain pictures of as many as its own, "" where it draws otherwise and has none beside
@@ -34,8 +37,7 @@ def contenders(names: Names) -> list[dict[str, str]]:
             plain = copy if names.sampler(attack) == PLAIN else ""
             told = {"metric": copy, "plain": plain, "keeps": space if names.keeps(attack) else ""}
             found.append({"attack": attack, "sees": sees, **told})
-    # what is drawn before picking is what anybody draws: `random` gives it its name
-    return sorted(found, key=lambda each: bool(each["keeps"]))
+    return sorted(found, key=lambda each: (bool(each["keeps"]), each["plain"] != each["metric"]))
 
 
 def grids(names: Names) -> list[dict[str, Any]]:

@@ -50,7 +50,8 @@ def extraction(rows: pd.DataFrame, contenders: Sequence[Mapping[str, str]]) -> d
 
     rows: all of one defense; contenders: see `drawings.contenders`. A grid of strengths counts by
     the best of them, chosen on one half of its pictures and told of the other; the highest of
-    several attacks is still a little too high, as that of several AUCs is. Equal: the first.
+    several attacks is still a little too high, as that of several AUCs is. Where steering gains
+    nothing, plain drawing is named, which comes first.
     UMS falls as the number of pictures N grows, so it is compared at the smallest N there is. That
     is N of a grid's half, where plain pictures are counted too (`plain`) and stand for all attacks
     that draw plainly. An attack that was only measured at a larger N still counts, for what it
@@ -71,7 +72,7 @@ def extraction(rows: pd.DataFrame, contenders: Sequence[Mapping[str, str]]) -> d
                 half.append((name, _of(rows, each, f"ums:{each['plain']}")))
     if not any(len(found) for _, found in half):
         half = [(each["attack"], _of(rows, each, f"ums:{each['metric']}")) for each in plain]
-    highest = {"extracted_ams": _highest(ams), "extracted_ums": _highest([*ums, *half])}
+    highest = {"extracted_ams": _highest(ams), "extracted_ums": _highest([*half, *ums])}
     every = {f"{key}{end}": x for key, found in highest.items() for end, x in found.items()}
     every.pop("extracted_ams_note")  # AMS is the same at any N
     return every

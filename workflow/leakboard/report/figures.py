@@ -197,7 +197,7 @@ def _strengths(axes: Axes, curves: Mapping[str, Array], looks: Mapping[str, Any]
             strength, value, low, high = np.asarray(curves[name], dtype=float).T
             # side by side, so that no bar hides another
             at = strength + 0.4 * gap * ((place + 0.5) / len(looks) - 0.5)
-            axes.plot(at, value, marker="o", markersize=4, linewidth=1.4, **look)
+            axes.plot(at, value, marker="o", markersize=4, linewidth=1.4, clip_on=False, **look)
             axes.vlines(at, low, high, color=look["color"], linewidth=1.2, alpha=0.55)
     axes.set(ylim=(0, None), xticks=marks, xlabel="Strength lambda (0: plain drawing)")
     axes.xaxis.set_major_formatter(lambda strength, _: f"{strength:g}")
