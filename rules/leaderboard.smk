@@ -59,6 +59,7 @@ rule figures:
         background=made("background", "table", "headline"),
         scores=made("attack", "scores", "shown_scores"),
         curves=made("train", "curve", "shown_curves"),
+        extraction=made("extraction", "cell", "cells", "extraction"),
         images=rules.subset.output.images,
         code=code("figures"),
     output:
@@ -66,6 +67,7 @@ rule figures:
         neighbors="results/{track}/figures/neighbors.png",
         roc="results/{track}/figures/roc.png",
         similarity="results/{track}/figures/similarity.png",
+        extraction="results/{track}/figures/extraction.png",
         loss="results/{track}/figures/loss.png",
     log:
         "results/logs/figures/{track}.log",
@@ -92,6 +94,6 @@ rule page:
     conda:
         "../envs/leakboard.yaml"
     params:
-        spec=canonical({name: plan.track.about for name, plan in PLANS.items()}),
+        spec=canonical({name: plan.page() for name, plan in PLANS.items()}),
     script:
         "../workflow/page.py"

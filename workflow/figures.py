@@ -21,6 +21,8 @@ with job(snakemake.log[0]):
         background=read(files.background[0])["similarity"].to_numpy(),
         scores=[(*n, read(f)) for n, f in zip(spec["scores"], files.scores, strict=True)],
         losses={n: pd.read_csv(f) for n, f in zip(spec["curves"], files.curves, strict=True)},
+        extracted=pd.DataFrame([row for f in files.extraction for row in artefacts.read_json(f)]),
+        grids=spec["grids"],
         extractor=spec["extractor"],
         calibration=spec["calibration"],
     )

@@ -14,7 +14,7 @@ with job(snakemake.log[0]):
     measurements.check(rows, spec["digests"])
     perf = [artefacts.read_json(f) for f in (*snakemake.input.trained, *snakemake.input.drawn)]
     spent = costs(perf, spec["trainings"])
-    board = ranking.leaderboard(rows, spent, spec["defenses"], spec["headline"])
+    board = ranking.leaderboard(rows, spent, spec["defenses"], spec["headline"], spec["contenders"])
     artefacts.write_csv(snakemake.output.csv, board)
     artefacts.write_csv(snakemake.output.trainings, trainings(perf, spec["networks"]))
     write_bytes(snakemake.output.md, ranking.to_markdown(board, control.blind(rows)).encode())

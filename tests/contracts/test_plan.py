@@ -684,6 +684,42 @@ def test_extraction_is_compared_at_equal_n(plan: Callable[..., Plan]) -> None:
         assert {c["images"] for c in planned.extraction(family, sees, SEED)["cells"]} == {300}
 
 
+def test_a_grid_counts_by_its_best_and_another_attack_by_itself_and_who_picks_comes_last(
+    plan: Callable[..., Plan],
+) -> None:
+    filters = {"attacks/filter": {"method": "generate-and-filter"}}
+    apart = {"attacks/side/sweep": {"lambda": [3]}, "attacks/side/sees": ["predictor", "weights"]}
+    copy, best = "copy:local-sscd", "copy:local-sscd:best"
+
+    def told(edits: dict[str, Any]) -> list[tuple[str, ...]]:
+        planned = plan(edits)
+        assert planned.rank()["contenders"] == planned.page()["contenders"]
+        return [tuple(each.values()) for each in planned.page()["contenders"]]
+
+    random, picks = ("random", "images", copy, copy, ""), ("filter", "images", copy, copy)
+    grid = ("side", "predictor", best, f"{best}-random", "")
+    every = [random, grid, (*picks, "local-sscd")]
+    assert told(filters | GRID) == told(dict(reversed((filters | GRID).items()))) == every
+    single = [("side.lambda=3", sees, copy, "", "") for sees in ("predictor", "weights")]
+    assert told(GRID | apart) == [random, *single]
+    assert told({}) == []
+    assert plan({}).figures()["grids"] == plan(GRID | apart).figures()["grids"] == []
+
+
+def test_lambda_0_in_the_figure_is_plain_drawing_from_the_same_sources(
+    plan: Callable[..., Plan],
+) -> None:
+    screened = {**GRID, "defenses/rejection": REJECTION, "attacks/side/sweep": {"lambda": [6, 2]}}
+    screened |= {"attacks/random/against": ["none", "rejection", "distillmd"]}
+    (grid,) = plan(screened).figures()["grids"]
+    assert grid["attacks"] == [(2, "side.lambda=2"), (6, "side.lambda=6")]
+    assert set(grid["defenses"]) == {"none", "cpsample", "distillmd", "rejection"}
+    # who asks the predictor draws past the screen; `cpsample` was not drawn from plainly
+    assert grid["plain"] == dict.fromkeys(("none", "distillmd"), ("random", "images"))
+    (grid,) = plan({**GRID, "attacks/side/sweep": {"lambda": [0, 2]}}).figures()["grids"]
+    assert grid["plain"] == {}  # it draws with lambda = 0 itself
+
+
 # --- shards --------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """The leaderboard says of each defense what the long table of measurements says."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 
 from leakboard.measures.control import blind
+from leakboard.measures.grid import family
 from leakboard.measures.ranking import COLUMNS, leaderboard, to_markdown
 
 HEADLINE = {"copies": "copy_rate:local-sscd", "quality": "fid:local-classifier"}
@@ -54,7 +56,11 @@ def measured(seed: int = 0, shift: float = 0.0) -> list[dict[str, object]]:
     return rows
 
 
-def rank(rows: list[dict[str, object]], defenses: Any = DEFENSES) -> pd.DataFrame:
+def rank(
+    rows: list[dict[str, object]],
+    defenses: Any = DEFENSES,
+    contenders: Sequence[Mapping[str, str]] = (),
+) -> pd.DataFrame:
     costs = pd.DataFrame(
         [
             {
@@ -68,7 +74,7 @@ def rank(rows: list[dict[str, object]], defenses: Any = DEFENSES) -> pd.DataFram
             for defense in DEFENSES
         ]
     )
-    return leaderboard(pd.DataFrame(rows), costs, defenses, HEADLINE)
+    return leaderboard(pd.DataFrame(rows), costs, defenses, HEADLINE, contenders)
 
 
 def test_the_membership_cell_is_the_strongest_attack_with_its_own_interval():
@@ -190,6 +196,125 @@ def test_a_blind_attack_at_chance_says_that_the_split_is_fair_and_another_that_i
     lines = to_markdown(table, said).splitlines()
     assert lines[1].endswith(said)
     assert lines[2] == ""
+
+
+COPY = "copy:local-sscd"
+RANDOM = {"attack": "random", "sees": "images", "metric": COPY, "plain": COPY, "keeps": ""}
+SIDE = {"attack": "side", "sees": "predictor", "metric": f"{COPY}:best", "keeps": ""}
+SIDE["plain"] = f"{COPY}:best-random"
+ALONE = {"attack": "ol-ti", "sees": "predictor", "metric": COPY, "plain": "", "keeps": ""}
+FILTER = {**RANDOM, "attack": "generate-and-filter", "keeps": "local-sscd"}
+CHOSEN = "lambda = 6, chosen on the other half; 40 of 250 pictures"
+
+
+def drew(
+    contender: Mapping[str, str], ams: float, ums: float, n: int, note: str = "", seed: int = 0
+) -> list[dict[str, object]]:
+    """The rows of what one attack drew of `none`, intervals 0.01 to either side."""
+    more = {"attack": contender["attack"], "sees": contender["sees"], "n": n, "note": note}
+    return [
+        row("none", f"{score}:{contender['metric']}", x, ci_low=x - 0.01, ci_high=x + 0.01, **more)
+        | {"seed": seed}
+        for score, x in (("ams", ams), ("ums", ums))
+    ]
+
+
+def extracted(rows: list[dict[str, object]], *contenders: Mapping[str, str]) -> pd.Series:
+    return rank([*measured(), *rows], contenders=contenders).set_index("defense").loc["none"]
+
+
+def test_the_extraction_cells_show_the_highest_ams_with_its_interval_and_attack_and_strength():
+    strong, weak = drew(SIDE, 0.3, 0.1, 250, CHOSEN), drew(RANDOM, 0.2, 0.05, 500, "100 of 500")
+    for rows, attacks in (((strong, weak), (RANDOM, SIDE)), ((weak, strong), (SIDE, RANDOM))):
+        none = extracted([*rows[0], *rows[1]], *attacks)
+        assert none["extracted_ams"] == pytest.approx(0.3)
+        assert none["extracted_ams_low"] == pytest.approx(0.29)
+        assert none["extracted_ams_high"] == pytest.approx(0.31)
+        assert none["extracted_ams_attack"] == "side, lambda = 6"
+    none = extracted([*drew(SIDE, 0.1, 0.1, 250, CHOSEN), *weak], RANDOM, SIDE)
+    assert (none["extracted_ams"], none["extracted_ams_attack"]) == (0.2, "random")
+
+
+def test_one_strength_of_a_grid_does_not_count_beside_its_best():
+    lucky = drew({**SIDE, "attack": "side.lambda=2", "metric": COPY}, 0.9, 0.9, 500)
+    none = extracted([*lucky, *drew(SIDE, 0.3, 0.1, 250, CHOSEN)], SIDE)
+    assert (none["extracted_ams"], none["extracted_ums"]) == (0.3, 0.1)
+
+
+def test_ums_of_plain_pictures_is_compared_at_the_n_of_the_best_strength():
+    side = drew(SIDE, 0.3, 0.1, 250, CHOSEN)
+    beside = drew({**SIDE, "metric": SIDE["plain"]}, 0.1, 0.15, 250, "plain pictures")
+    plain = drew(RANDOM, 0.2, 0.9, 500)  # impossible, so as to be seen if it were taken
+    none = extracted([*side, *beside, *plain], RANDOM, SIDE, FILTER)
+    assert (none["extracted_ums"], none["extracted_ums_attack"]) == (0.15, "random")
+    assert none["extracted_ums_note"] == "N = 250"
+    assert none["extracted_ams_attack"] == "side, lambda = 6"
+    # without a grid there are as many pictures of each
+    none = extracted(plain, RANDOM)
+    assert (none["extracted_ums"], none["extracted_ums_note"]) == (0.9, "N = 500")
+    # nobody draws plainly but the grid itself
+    assert extracted([*side, *beside], SIDE)["extracted_ums_attack"] == "plain pictures"
+
+
+def test_an_attack_known_at_a_larger_n_alone_counts_as_fewer_pictures_would_show_no_less():
+    rows = [*drew(SIDE, 0.3, 0.1, 250, CHOSEN), *drew(ALONE, 0.2, 0.12, 500)]
+    none = extracted(rows, SIDE, ALONE)
+    assert (none["extracted_ums"], none["extracted_ums_attack"]) == (0.12, "ol-ti")
+    assert none["extracted_ums_note"] == "N = 500"
+
+
+def test_of_attacks_that_draw_alike_the_first_is_named_and_one_with_two_accesses_says_which():
+    rows = [*drew(FILTER, 0.2, 0.1, 500), *drew(RANDOM, 0.2, 0.1, 500)]
+    assert extracted(rows, RANDOM, FILTER)["extracted_ams_attack"] == "random"
+    beside = drew({**SIDE, "metric": SIDE["plain"]}, 0.2, 0.1, 250)
+    none = extracted([*rows, *beside, *drew(SIDE, 0.2, 0.1, 250, CHOSEN)], RANDOM, SIDE, FILTER)
+    assert none["extracted_ams_attack"] == none["extracted_ums_attack"] == "random"
+    twice = {**ALONE, "sees": "weights"}
+    none = extracted([*drew(ALONE, 0.1, 0.1, 500), *drew(twice, 0.2, 0.1, 500)], ALONE, twice)
+    assert none["extracted_ams_attack"] == "ol-ti on the weights"
+
+
+def test_the_extraction_cells_of_several_seeds_are_means_and_name_each_strength():
+    first = drew(SIDE, 0.3, 0.1, 250, CHOSEN)
+    second = drew(SIDE, 0.4, 0.2, 250, CHOSEN.replace("6", "2"), seed=1)
+    none = rank([*measured(), *measured(1), *first, *second], contenders=[SIDE]).iloc[0]
+    assert none["extracted_ams"] == pytest.approx(0.35)
+    assert none["extracted_ams_high"] == pytest.approx(0.36)
+    assert none["extracted_ums_attack"] == "side, lambda = 6 / lambda = 2"
+
+
+def test_a_defense_that_no_extraction_attack_was_tried_on_has_empty_cells_and_misses_nothing():
+    table = rank([*measured(), *drew(RANDOM, 0.2, 0.1, 500)], contenders=[RANDOM, SIDE])
+    assert list(table.columns) == COLUMNS
+    table = table.set_index("defense")
+    assert np.isnan(table.loc["amg", "extracted_ams"])
+    assert table.loc["amg", "extracted_ums_attack"] == ""
+    assert set(table["status"]) == {"complete"}
+    assert list(table.index) == list(rank(measured())["defense"])  # the order stays
+
+
+def test_the_strength_that_was_chosen_is_read_from_the_rows_that_a_grid_makes():
+    similar = {"similarity": np.linspace(0, 1, 20), "neighbor": np.arange(20)}
+    none = {"similarity": np.zeros(20), "neighbor": np.arange(20)}
+    how = {"members": 20, "extractor": "local-sscd", "calibration": 0.1}
+    made = family({2.5: none, 6: similar}, np.linspace(0, 0.5, 50), **how)
+    rows = [
+        row("none", m.metric, m.value, n=m.n, note=m.note, attack="side", sees="predictor")
+        for m in made
+    ]
+    assert extracted(rows, SIDE)["extracted_ams_attack"] == "side, lambda = 6"
+
+
+def test_the_markdown_names_the_attack_and_the_n_of_its_ums():
+    rows = [*measured(), *drew(SIDE, 0.3, 0.1, 250, CHOSEN)]
+    head, _, none, dualmd = (
+        [cell.strip() for cell in line.strip("|").split(" | ")]
+        for line in to_markdown(rank(rows, contenders=[SIDE])).splitlines()[3:7]
+    )
+    ams, ums = head.index("AMS, best attack"), head.index("UMS, best attack")
+    assert none[ams] == "30.0% (29.0–31.0%) side, lambda = 6"
+    assert none[ums] == "10.0% (9.0–11.0%) side, lambda = 6, N = 250"
+    assert dualmd[ams] == dualmd[ums] == "—"
 
 
 def test_a_defense_without_a_single_measurement_still_has_its_row():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from leakboard import drawings
 from leakboard.digests import digest
 from leakboard.names import PLAIN
 from leakboard.specs import Spec, Specs
@@ -128,13 +129,12 @@ class Plan(Specs):
         one for the family, which finds the best of them.
         """
         kin = self.kin(attack)
-        cells = []
+        cells, strengths = [], drawings.strengths(self, attack)
         for defense in sorted(self.attacked(kin[0][0])):
             each = [self._drawn(name, attack, sees, defense, seed) for name, _ in kin]
-            strengths = [entry.params.get("lambda") for _, entry in kin]
             cells += each
-            if any(strengths) and None not in strengths and len(kin) > 1:
-                grid = [[s, c["tables"]] for s, c in zip(strengths, each, strict=True)]
+            if strengths:
+                grid = [[s, c["tables"]] for (s, _), c in zip(strengths, each, strict=True)]
                 about = self._about(defense, seed, attack=attack, sees=sees)
                 cells.append({**each[0], "about": about, "tables": None, "grid": grid})
         sources = self.drawn_from(attack, sees)
@@ -223,6 +223,7 @@ class Plan(Specs):
                 for name, _ in entries
             },
             "networks": {name: self._lesson(name) for name in self.every_training},
+            "contenders": drawings.contenders(self),
             "digests": self.digests(),
         }
 
@@ -257,4 +258,12 @@ class Plan(Specs):
             "defenses": list(self.board.defenses),
             "curves": self.denoisers,
             "scores": [(attack, label) for attack, _, _, label in self.drawn_scores],
+            "grids": drawings.grids(self),
+        }
+
+    def page(self) -> Spec:
+        return {
+            "stage": "page",
+            "about": self.track.about,
+            "contenders": drawings.contenders(self),
         }

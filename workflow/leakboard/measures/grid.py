@@ -12,6 +12,14 @@ from scipy.stats import beta
 from leakboard.measures.extraction import BANDS, Band, Table, columns, found, rows, unique, versus
 from leakboard.measures.measure import Array, Measure
 
+CHOSEN = ", chosen on the other half"  # in the notes of the best
+
+
+def chosen(note: str) -> str:
+    """The strength that the note of a `:best` row names, as `lambda = 6`; of other rows, ""."""
+    strength, said, _ = note.partition(CHOSEN)
+    return strength if said else ""
+
 
 def average(values: Mapping[float, float], averaged: Band | None = None) -> float:
     """The mean of the values at the lambdas that `averaged_over` names.
@@ -100,7 +108,7 @@ def family(
         out += _means({s: hits[s][band] for s in over}, neighbors, name)
         dev = {s: hits[s][band][first] for s in grid}
         top = best(dev, {s: neighbors[s][first] for s in grid})
-        note = f"lambda = {top:g}, chosen on the other half"
+        note = f"lambda = {top:g}{CHOSEN}"
         mine, its = hits[top][band][second], neighbors[top][second]
         out += rows(mine, its, members, f"{name}:best", note)
         if random is not None and plain is not None and rng is not None:

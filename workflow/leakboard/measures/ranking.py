@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite, nan
 from typing import Any
@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-ACCESS = ("weights", "predictor", "images")
+from leakboard.measures.strongest import ACCESS, NUMBERS, TPR, extraction, membership
+
 COSTS = ("training_seconds", "sampling_seconds", "sampling_ratio", "peak_memory_mb")
 TEXTS = ["track", "defense", "sampler", "attack", "sees", "metric", "status", "note"]
-NUMBERS = ["value", "ci_low", "ci_high", "n"]
-TPR = "tpr@1%fpr"
-TURNED = f"{TPR}:turned"  # of a score that members have less of
 ATTACKED = ("auc", "auc_low", "auc_high", "attack", "note", "tpr")
+DRAWN = ("", "_low", "_high", "_attack")
 COLUMNS = [
     *(
         "track",
@@ -28,6 +27,8 @@ COLUMNS = [
         "memorized",
         "nl2",
     ),
+    *(f"extracted_{score}{x}" for score in ("ams", "ums") for x in DRAWN),
+    "extracted_ums_note",
     *(f"{sees}_{x}" for sees in ACCESS for x in ATTACKED),
     *("fid", "fid_low", "fid_high", "kid", *COSTS),
     *("seeds", "samples", "audited", "status", "caveat", "paper"),
@@ -39,6 +40,7 @@ def leaderboard(
     costs: pd.DataFrame,
     defenses: Mapping[str, Mapping[str, Any]],
     headline: Mapping[str, str],
+    contenders: Sequence[Mapping[str, str]] = (),
 ) -> pd.DataFrame:
     """Return one row per (track, defense), with the columns `COLUMNS`.
 
@@ -47,6 +49,9 @@ def leaderboard(
     `{sees}_auc` is the worst case: the attack whose AUC is farthest from 0.5, on either side, among
     those with that access, `{sees}_note` what is known about that AUC (which of several networks);
     `{sees}_tpr` is the highest resolved TPR at 1% FPR, of a score or of one turned around.
+    `extracted_ams` and `extracted_ums` are the highest AMS and UMS above the copy threshold among
+    the extraction attacks `contenders` (see `strongest.extraction`), `_note` the N of the UMS; they
+    are empty, and not missing, where no such attack was tried.
     Several seeds: a value is the mean over seeds, its interval the mean of the lower and of the
     upper ends (no pooling), and `copy_p` the largest p (a mean of p-values is not a p-value).
     Rates and AUCs are in [0, 1]; `samples` and `audited` count images per seed.
@@ -64,7 +69,8 @@ def leaderboard(
         for name in names:
             mine, entry = here[here["defense"] == name], defenses.get(name, {})
             row = {"track": track, "defense": name, "seeds": mine["seed"].nunique()}
-            row |= _copies_and_quality(mine, metrics) | _membership(mine) | _costs(costs, row)
+            row |= _copies_and_quality(mine, metrics) | membership(mine) | _costs(costs, row)
+            row |= extraction(mine, contenders)
             wanted = [("", "", metric) for metric in metrics.values()]
             wanted += [(attack, sees, "auc") for attack, sees in entry.get("attacks", ())]
             row["status"] = _status(row, mine, wanted, set(here["seed"]), metrics["copy_p"])
@@ -75,7 +81,7 @@ def leaderboard(
 
 
 def _tidy(measurements: pd.DataFrame) -> pd.DataFrame:
-    """The rows a leaderboard reads: of a defense, and not drawn by an extraction attack."""
+    """The rows a leaderboard reads: of a defense, and no copy rate of an extraction attack's."""
     frame = measurements.reindex(columns=["seed", *TEXTS, *NUMBERS])
     frame[TEXTS] = frame[TEXTS].astype(object).where(frame[TEXTS].notna(), "")
     frame[NUMBERS] = frame[NUMBERS].apply(pd.to_numeric, errors="coerce")
@@ -105,35 +111,6 @@ def _copies_and_quality(rows: pd.DataFrame, metrics: Mapping[str, str]) -> dict[
         found |= {f"{column}_{end}": these[f"ci_{end}"].mean() for end in ("low", "high")}
     found["samples"] = sampled.loc[sampled["metric"] == metrics["copy_rate"], "n"].mean()
     return found
-
-
-def _membership(rows: pd.DataFrame) -> dict[str, Any]:
-    """The strongest attack of each access, and how many images it was tried on.
-
-    Strongest is farthest from 0.5 on either side: an attacker may turn a score around.
-    """
-    found: dict[str, Any] = {"audited": rows.loc[rows["metric"] == "auc", "n"].mean()}
-    for sees in ACCESS:
-        seen = rows[rows["sees"] == sees]
-        aucs = seen[seen["metric"] == "auc"].groupby("attack")[NUMBERS].mean()
-        aucs = aucs.dropna(subset="value")
-        strongest = str((aucs["value"] - 0.5).abs().idxmax()) if len(aucs) else ""
-        worst = aucs.loc[strongest] if len(aucs) else pd.Series(nan, index=NUMBERS)
-        tprs = seen[seen["metric"].isin([TPR, TURNED]) & (seen["status"] != "unresolved")]
-        found |= {
-            f"{sees}_auc": worst["value"],
-            f"{sees}_auc_low": worst["ci_low"],
-            f"{sees}_auc_high": worst["ci_high"],
-            f"{sees}_attack": strongest,
-            f"{sees}_note": _notes(seen[(seen["attack"] == strongest) & (seen["metric"] == "auc")]),
-            f"{sees}_tpr": tprs.groupby(["attack", "metric"])["value"].mean().max(),
-        }
-    return found
-
-
-def _notes(rows: pd.DataFrame) -> str:
-    """What the notes of all seeds say, each once."""
-    return " / ".join(dict.fromkeys(str(note) for note in rows["note"] if note))
 
 
 def _costs(costs: pd.DataFrame, row: Mapping[str, Any]) -> dict[str, float]:
@@ -190,11 +167,15 @@ class Column:
     hint: str
 
 
+AMS = "share of drawn pictures that copy, under the strongest extraction attack; lower"
+UMS = "different members copied per drawn picture; falls as N grows: compare equal N; lower"
 SHOWN = (
     Column("copy_rate", "Copies", "Copy rate", "rate", "share of samples that copy; lower"),
     Column("copy_p", "Copies", "p vs none", "p", "Fisher's exact test against none"),
     Column("memorized", "Copies", "d1/d2 < 1/3", "rate", "share of samples, pixels; lower"),
     Column("nl2", "Copies", "nL2 < 1.4", "rate", "share of samples, pixels; lower"),
+    Column("extracted_ams", "Extraction", "AMS, best attack", "rate", AMS),
+    Column("extracted_ums", "Extraction", "UMS, best attack", "rate", UMS),
     Column("weights_auc", "Attacker sees weights", "AUC", "auc", "strongest attack; 0.5 is best"),
     Column("weights_tpr", "Attacker sees weights", "TPR @ 1% FPR", "rate", "highest; lower"),
     Column("predictor_auc", "Attacker sees predictor", "AUC", "auc", "strongest; 0.5 is best"),
@@ -275,7 +256,9 @@ def _explanation(table: pd.DataFrame, control: str) -> tuple[str, str]:
         "Lower is better in every column but p, AUC at best 0.5 (a coin toss; 1 is certainty): "
         "copies, d1/d2 and nL2 are shares of samples that copy a training image "
         f"(n = {samples} samples per seed), p compares copies with `none` (small: hardly "
-        "luck), AUC is that of the strongest attack with the named access and TPR the "
+        "luck), AMS is the share of an extraction attack's pictures that copy, UMS how many "
+        "different images they copy per picture (compare equal N only), AUC is that of the "
+        "strongest attack with the named access and TPR the "
         f"highest at 1% FPR (n = {audited} audited images), FID and KID are distances to real "
         "images, the rest is cost.  ",
         "Intervals, over images and not over trainings, stand in parentheses, — means no number; "
@@ -290,9 +273,14 @@ def _cell(row: pd.Series, column: Column) -> str:
         return "—"
     text = FORMATS[column.kind](value)
     ends = interval(column.kind, *(row.get(f"{column.key}_{end}", nan) for end in ("low", "high")))
-    sees, _, kind = column.key.rpartition("_")
-    how = [row.get(f"{sees}_{key}", "") for key in ("attack", "note")] if kind == "auc" else []
-    return " ".join(filter(None, (text, ends and f"({ends})", ", ".join(filter(None, how)))))
+    return " ".join(filter(None, (text, ends and f"({ends})", ", ".join(told(row, column)))))
+
+
+def told(row: pd.Series, column: Column) -> list[str]:
+    """The attack that gave a number, and what to know about it; empty where no attack did."""
+    stem = column.key.removesuffix("_auc")
+    said = (row.get(f"{stem}_{key}", "") for key in ("attack", "note"))
+    return [str(words) for words in said if words and pd.notna(words)]
 
 
 def _line(cells: list[Any]) -> str:

@@ -12,6 +12,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -23,6 +24,10 @@ INK, FAINT = "#22252a", "#9aa0a8"
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6b6b6b")
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
 WIDTH = 8.0  # inches; at 800 px a point is 1.4 px
+SCORES = {
+    "AMS": "Pictures that copy a training image",
+    "UMS": "Different images copied, per picture",
+}
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
@@ -150,6 +155,53 @@ def sample_grids(grids: Mapping[str, Images], shown: int = 64) -> bytes:
             axes.imshow(_mosaic(images[:shown], columns, -(-shown // columns)))
             axes.set_title(defense, loc="left", fontsize=11, fontweight="bold")
         return _png(figure)
+
+
+def extraction(grids: Mapping[str, Mapping[str, Mapping[str, Array]]]) -> bytes:
+    """Return scores of extraction attacks against their strength as PNG, one row per attack.
+
+    grids: attack -> "AMS" or "UMS" -> defense -> (k, 4): lambda ascending, the score, and the ends
+    of its interval, as shares. Without grids the picture says so.
+    """
+    with rc_context(STYLE):
+        rows = max(1, len(grids))
+        figure = Figure(figsize=(WIDTH, 3.6 * rows if grids else 2.0), layout="constrained")
+        places = figure.subplots(rows, 2, squeeze=False)
+        if not grids:
+            figure.text(0.5, 0.5, "No grid of strengths in this track", ha="center", va="center")
+            for axes in places.ravel():
+                axes.set_axis_off()
+        for pair, (attack, scores) in zip(places, grids.items(), strict=False):
+            names = list(dict.fromkeys(name for curves in scores.values() for name in curves))
+            looks: dict[str, dict[str, Any]] = {
+                name: {"color": color, "linestyle": dash}
+                for name, (color, dash) in zip(names, _looks(), strict=False)
+            }
+            for axes, (score, curves) in zip(pair, scores.items(), strict=False):
+                _strengths(axes, curves, looks)
+                axes.set_title(score, loc="left", fontsize=11, fontweight="bold")
+                axes.set_ylabel(SCORES[score])
+            handles = [Line2D([], [], marker="o", markersize=4, **looks[name]) for name in names]
+            legend = pair[1].legend(
+                handles, names, title=attack, loc="upper left", bbox_to_anchor=(1.01, 1.04)
+            )
+            legend.set_alignment("left")
+        return _png(figure)
+
+
+def _strengths(axes: Axes, curves: Mapping[str, Array], looks: Mapping[str, Any]) -> None:
+    marks = sorted({float(strength) for curve in curves.values() for strength in curve[:, 0]})
+    gap = float(min(np.diff(marks), default=1.0))
+    for place, (name, look) in enumerate(looks.items()):
+        if name in curves:
+            strength, value, low, high = np.asarray(curves[name], dtype=float).T
+            # side by side, so that no bar hides another
+            at = strength + 0.4 * gap * ((place + 0.5) / len(looks) - 0.5)
+            axes.plot(at, value, marker="o", markersize=4, linewidth=1.4, clip_on=False, **look)
+            axes.vlines(at, low, high, color=look["color"], linewidth=1.2, alpha=0.55)
+    axes.set(ylim=(0, None), xticks=marks, xlabel="Strength lambda (0: plain drawing)")
+    axes.xaxis.set_major_formatter(lambda strength, _: f"{strength:g}")
+    axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
 
 
 def loss_curves(curves: Mapping[str, tuple[Array, Array]]) -> bytes:

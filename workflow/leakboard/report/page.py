@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from math import isfinite
@@ -13,7 +13,9 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
 from leakboard.measures.control import blind
-from leakboard.measures.ranking import ACCESS, FORMATS, SHOWN, TPR, Column, interval
+from leakboard.measures.ranking import ACCESS, FORMATS, SHOWN, TPR, Column, interval, told
+from leakboard.report import extraction
+from leakboard.report.cells import UNMEASURED, Cell, span, text, why
 
 CAPTIONS = {
     "samples": (
@@ -37,6 +39,13 @@ CAPTIONS = {
         "both on log scales, one panel per attack; AUCs in parentheses. On the dotted diagonal it "
         "guesses; what matters is the far left.",
     ),
+    "extraction": (
+        "How far an attacker can steer",
+        "What comes out when an attacker steers the drawing toward what looks like training data, "
+        "the harder, the larger lambda; at 0 anybody draws. AMS is the share of pictures that copy "
+        "a training image, UMS how many different ones they copy, per picture. Bars are 95% "
+        "intervals; a defense that holds stays low all the way.",
+    ),
     "loss": (
         "Training",
         "Loss of each denoiser while it was trained, on a log scale; that of a student is its "
@@ -48,7 +57,6 @@ FIELDS = (
     *("unit", "better", "reported", "status", "note", "digest"),
 )
 NUMERIC = {"seed", "value", "interval", "n", "reported"}
-UNMEASURED = "not measured"
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,7 @@ class Board:
     """One track: its question in a sentence, its leaderboard, every number, trainings, PNG figures.
 
     Figures are captioned by name up to the first `-`: samples, neighbors, similarity, roc,
-    loss; another name is its own caption.
+    extraction, loss; another name is its own caption. contenders: see `drawings.contenders`.
     """
 
     track: str
@@ -65,18 +73,7 @@ class Board:
     measurements: pd.DataFrame
     trainings: pd.DataFrame
     figures: Mapping[str, bytes] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What stands in a cell: without text it is missing, and `reason` says why."""
-
-    text: str = ""
-    under: tuple[str, ...] = ()
-    sort: str = ""  # what the page sorts by, when not the text
-    reason: str = UNMEASURED
-    span: tuple[float, float, float] | None = None  # low, value, high as percent of the column
-    heat: float = 0.0  # 0: chance, 1: certainty
+    contenders: Sequence[Mapping[str, str]] = ()
 
 
 def render(boards: Iterable[Board]) -> str:
@@ -102,8 +99,9 @@ def _view(board: Board) -> dict[str, Any]:
         "samples": _counts(table, "samples"),
         "audited": _counts(table, "audited"),
         "heats": [_heat(sees, table, measurements) for sees in ACCESS],
+        "extraction": extraction.table(measurements, table["defense"], board.contenders),
         "trainings": [_training(row) for row in board.trainings.to_dict("records")],
-        "figures": [_figure(name, png) for name, png in sorted(board.figures.items(), key=_place)],
+        "figures": [_figure(name, png) for name, png in sorted(_drawn(board), key=_place)],
         "fields": [(name, name in NUMERIC) for name in FIELDS],
         "measurements": [_measurement(row) for row in measurements.to_dict("records")],
     }
@@ -136,7 +134,7 @@ def _groups() -> list[tuple[str, int]]:
 
 def _row(row: pd.Series, table: pd.DataFrame, measurements: pd.DataFrame) -> dict[str, Any]:
     cells = [_cell(row, column, table, measurements) for column in SHOWN]
-    return {"defense": row["defense"], "status": _text(row["status"]), "cells": cells}
+    return {"defense": row["defense"], "status": text(row["status"]), "cells": cells}
 
 
 def _cell(row: pd.Series, column: Column, table: pd.DataFrame, rows: pd.DataFrame) -> Cell:
@@ -144,42 +142,31 @@ def _cell(row: pd.Series, column: Column, table: pd.DataFrame, rows: pd.DataFram
     if pd.isna(value):
         return Cell(reason=_reason(row, column, rows))
     low, high = (row.get(f"{key}_{end}", float("nan")) for end in ("low", "high"))
-    sees, _, kind = key.rpartition("_")
-    how = [_text(row.get(f"{sees}_{x}")) for x in ("attack", "note")] if kind == "auc" else []
-    under = (interval(column.kind, low, high), *how)
-    span = None
+    under = (interval(column.kind, low, high), *told(row, column))
+    drawn = None
     if under[0]:
         start, end = (0.5, 1.0) if column.kind == "auc" else (0.0, table[f"{key}_high"].max())
-        width = (end - start) or 1.0
-        clipped = [100 * min(max((x - start) / width, 0), 1) for x in (low, value, high)]
-        span = (round(clipped[0], 1), round(clipped[1], 1), round(clipped[2], 1))
-    text = FORMATS[column.kind](value)
-    return Cell(text, tuple(filter(None, under)), sort=repr(float(value)), span=span)
+        drawn = span(low, value, high, start, end)
+    shown = FORMATS[column.kind](value)
+    return Cell(shown, tuple(filter(None, under)), sort=repr(float(value)), span=drawn)
 
 
 def _reason(row: pd.Series, column: Column, rows: pd.DataFrame) -> str:
     if column.kind == "p" and row["defense"] == "none":
         return "none is what the others are compared with"
+    if column.group == "Extraction":
+        return "no extraction attack was tried on it"
     if column.key.endswith("_tpr"):
         sees = column.key.removesuffix("_tpr")
         mine = (rows["defense"] == row["defense"]) & (rows["sees"] == sees)
-        return _why(rows[mine & (rows["metric"] == TPR)])
-    return UNMEASURED
-
-
-def _why(rows: pd.DataFrame) -> str:
-    """Why these rows hold no number: the first status and note found."""
-    for _, row in rows.iterrows():
-        words = [text for text in (_text(row["status"]), _text(row["note"])) if text]
-        if words:
-            return ": ".join(words)
+        return why(rows[mine & (rows["metric"] == TPR)])
     return UNMEASURED
 
 
 def _note(row: pd.Series) -> tuple[str, list[str]]:
     """A defense and what to know about it; `complete` goes without saying."""
-    status = _text(row["status"])
-    words = [_text(row["paper"]), _text(row["caveat"]), "" if status == "complete" else status]
+    status = text(row["status"])
+    words = [text(row["paper"]), text(row["caveat"]), "" if status == "complete" else status]
     return row["defense"], [word for word in words if word]
 
 
@@ -205,9 +192,15 @@ def _heat(sees: str, table: pd.DataFrame, measurements: pd.DataFrame) -> dict[st
 def _warm(rows: pd.DataFrame) -> Cell:
     value = rows["value"].mean()
     if not isfinite(value):
-        return Cell(reason=_why(rows) if len(rows) else "does not tell about this defense")
+        return Cell(reason=why(rows) if len(rows) else "does not tell about this defense")
     heat = round(min(abs(2 * value - 1), 1), 3)  # below one half leaks as well
     return Cell(FORMATS["auc"](value), sort=repr(float(value)), heat=heat)
+
+
+def _drawn(board: Board) -> list[tuple[str, bytes]]:
+    """The figures that show something: without a grid of strengths, that over them is empty."""
+    grids = any(each["plain"] not in ("", each["metric"]) for each in board.contenders)
+    return [figure for figure in board.figures.items() if grids or figure[0] != "extraction"]
 
 
 def _place(figure: tuple[str, bytes]) -> tuple[int, str]:
@@ -226,41 +219,38 @@ def _figure(name: str, png: bytes) -> dict[str, str]:
 
 def _measurement(row: Mapping[Any, Any]) -> list[Cell]:
     """One measurement as the cells named by `FIELDS`."""
-    why = ": ".join(filter(None, (_text(row["status"]), _text(row["note"])))) or UNMEASURED
+    reason = ": ".join(filter(None, (text(row["status"]), text(row["note"])))) or UNMEASURED
     ends = [pd.to_numeric(row[key], errors="coerce") for key in ("ci_low", "ci_high")]
     cells = []
     for name in FIELDS:
         if name == "interval":
-            text = interval("number", *ends)
-            sort = repr(float(ends[0])) if text else ""
-            cells.append(Cell(text, sort=sort, reason="no interval"))
+            shown = interval("number", *ends)
+            sort = repr(float(ends[0])) if shown else ""
+            cells.append(Cell(shown, sort=sort, reason="no interval"))
         elif name in NUMERIC:
             value = pd.to_numeric(row[name], errors="coerce")
-            text = FORMATS["number"](value) if isfinite(value) else _text(row[name])
-            sort = repr(float(value)) if isfinite(value) else text
-            cells.append(Cell(text, sort=sort, reason=why if name == "value" else "does not apply"))
+            shown = FORMATS["number"](value) if isfinite(value) else text(row[name])
+            sort = repr(float(value)) if isfinite(value) else shown
+            cells.append(
+                Cell(shown, sort=sort, reason=reason if name == "value" else "does not apply")
+            )
         elif name == "digest":
-            cells.append(Cell(_text(row[name])[:8], sort=_text(row[name]), reason="no digest"))
+            cells.append(Cell(text(row[name])[:8], sort=text(row[name]), reason="no digest"))
         else:
-            cells.append(Cell(_text(row[name]), reason="does not apply"))
+            cells.append(Cell(text(row[name]), reason="does not apply"))
     return cells
 
 
 def _training(row: Mapping[Any, Any]) -> list[Cell]:
     """One training as the cells of its table: name, what it learned, how long."""
-    lesson = f"{_text(row['trainer'])} on {_text(row['data'])}"
-    more = [f"from {_text(row['init'])}" if _text(row["init"]) else "", _text(row["teachers"])]
+    lesson = f"{text(row['trainer'])} on {text(row['data'])}"
+    more = [f"from {text(row['init'])}" if text(row["init"]) else "", text(row["teachers"])]
     kinds = ("number", "number", "number", "seconds", "memory")
     keys = ("images", "steps", "epochs", "seconds", "peak_memory_mb")
     numbers = []
     for key, kind in zip(keys, kinds, strict=True):
         value = pd.to_numeric(row[key], errors="coerce")
-        text = FORMATS[kind](value) if isfinite(value) else ""
-        numbers.append(Cell(text, sort=repr(float(value)) if text else ""))
-    name = Cell(_text(row["network"]), (f"seed {_text(row['seed'])}",))
+        shown = FORMATS[kind](value) if isfinite(value) else ""
+        numbers.append(Cell(shown, sort=repr(float(value)) if shown else ""))
+    name = Cell(text(row["network"]), (f"seed {text(row['seed'])}",))
     return [name, Cell(lesson, tuple(filter(None, more))), *numbers]
-
-
-def _text(value: Any) -> str:
-    """The text of a cell; missing is empty."""
-    return "" if value is None or pd.isna(value) else str(value)

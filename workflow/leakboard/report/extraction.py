@@ -1,0 +1,120 @@
+"""The page's table of what extraction attacks leave: defenses x attacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+import pandas as pd
+
+from leakboard.measures.grid import chosen
+from leakboard.measures.ranking import FORMATS, interval
+from leakboard.measures.strongest import NUMBERS
+from leakboard.report.cells import Cell, span, why
+
+UNTRIED = "this attack was not tried on it"
+
+
+@dataclass(frozen=True)
+class Head:
+    """A column of the table: its attack, and the metrics that it shows."""
+
+    attack: str
+    sees: str
+    title: str
+    hint: str
+    metric: str
+    versus: str = ""  # the metric of p against plain pictures, if it has one
+    plain: str = ""  # the metric of as many plain pictures, if it has one
+    counted: str = "N"  # what the number is a share of
+
+
+def table(
+    measurements: pd.DataFrame, defenses: Iterable[str], contenders: Sequence[Mapping[str, str]]
+) -> dict[str, Any]:
+    """groups: (attack, what of it, access) over two columns each; heads; rows: (defense, cells).
+
+    contenders: see `drawings.contenders`. Several seeds: values and ends of intervals are means,
+    and p is the largest. Empty where a track has no extraction attacks.
+    """
+    if not contenders:
+        return {}
+    heads = [head for each in contenders for head in _heads(each)]
+    rows = measurements.assign(
+        **{key: pd.to_numeric(measurements[key], errors="coerce") for key in NUMBERS}
+    )
+    ends: dict[str, float] = {}  # one scale for all AMS and one for all UMS, so that bars compare
+    for head in heads:
+        top = _rows(rows, head, head.metric)["ci_high"].max()
+        ends[head.title] = max(ends.get(head.title, 0.0), top if isfinite(top) else 0.0)
+    lines = []
+    for defense in defenses:
+        mine = rows[rows["defense"] == defense]
+        lines.append((defense, [_cell(mine, head, ends[head.title]) for head in heads]))
+    groups = [(each["attack"], _what(each), each["sees"]) for each in contenders]
+    return {"groups": groups, "heads": heads, "rows": lines}
+
+
+def _what(contender: Mapping[str, str]) -> str:
+    if contender["keeps"]:
+        return "what it keeps"
+    if contender["plain"] == contender["metric"]:
+        return "plain drawing"
+    return "best strength" if contender["plain"] else "steered"
+
+
+def _heads(contender: Mapping[str, str]) -> list[Head]:
+    who = contender["attack"], contender["sees"]
+    if space := contender["keeps"]:  # all it draws is what `random` draws
+        precision = "share of the pictures it keeps that are copies; lower"
+        members = "different members among the copies it keeps, per picture drawn; lower"
+        return [
+            Head(*who, "Copies among kept", precision, f"precision:{space}", counted="kept"),
+            Head(*who, "UMS of kept", members, f"extracted:{space}"),
+        ]
+    metric, plain = contender["metric"], contender["plain"]
+    steered = plain != metric
+    hints = (
+        "share of drawn pictures that copy; lower",
+        "different members copied, per drawn picture: compare equal N only; lower",
+    )
+    return [
+        Head(
+            *(*who, name.upper(), hint, f"{name}:{metric}"),
+            versus=f"{name}_vs_random_p:{metric}" if steered else "",
+            plain=f"{name}:{plain}" if steered and plain else "",
+        )
+        for name, hint in zip(("ams", "ums"), hints, strict=True)
+    ]
+
+
+def _rows(rows: pd.DataFrame, head: Head, metric: str) -> pd.DataFrame:
+    mine = (rows["attack"] == head.attack) & (rows["sees"] == head.sees)
+    return rows[mine & (rows["metric"] == metric)]
+
+
+def _cell(rows: pd.DataFrame, head: Head, end: float) -> Cell:
+    """One number of a defense, its interval, strength and N, and what plain drawing gives."""
+    found = _rows(rows, head, head.metric)
+    value, low, high, n = found[NUMBERS].mean()
+    if not isfinite(value):
+        return Cell(reason=why(found) if len(found) else UNTRIED)
+    strengths = dict.fromkeys(filter(None, map(chosen, found["note"].fillna(""))))
+    counted = f"N = {n:.0f}" if head.counted == "N" else f"of {n:.0f} {head.counted}"
+    plain = _rows(rows, head, head.plain)["value"].mean()
+    p = _rows(rows, head, head.versus)["value"].max()
+    said = FORMATS["p"](p)
+    compared = (
+        f"plain {FORMATS['rate'](plain)}" if isfinite(plain) else "",
+        f"p {said}" if said.startswith("<") else f"p = {said}" if isfinite(p) else "",
+    )
+    under = (
+        interval("rate", low, high),
+        ", ".join([*strengths, counted]),
+        ", ".join(filter(None, compared)),
+    )
+    drawn = span(low, value, high, 0.0, end) if under[0] else None
+    shown = FORMATS["rate"](value)
+    return Cell(shown, tuple(filter(None, under)), sort=repr(float(value)), span=drawn)
