@@ -60,7 +60,7 @@ def test_a_band_up_to_identical_holds_what_rounds_to_more():
 def test_a_copy_lies_strictly_above_the_threshold():
     t = ex.calibrated_threshold(BACKGROUND, 0.001)
     found = judged(table([t, np.nextafter(t, 1), 0.2, 1.0]), bands={})
-    assert list(found) == ["ams:copy:sscd", "ums:copy:sscd"]
+    assert list(found) == ["ams:copy:sscd", "ums:copy:sscd", "ums:copy:sscd:half"]
     assert found["ams:copy:sscd"].value == 0.5
 
 
@@ -69,7 +69,16 @@ def test_the_notes_hold_the_counts():
     assert found["ams:high:sscd"].note == "3 of 4 pictures"
     note = "2 of 100 members in 4 pictures; compare at equal N only"
     assert found["ums:high:sscd"].note == note
-    assert all((m.n, m.unit, m.better) == (4, "share", "lower") for m in found.values())
+    assert all((m.unit, m.better) == ("share", "lower") for m in found.values())
+    assert all(m.n == (2 if name.endswith("half") else 4) for name, m in found.items())
+
+
+def test_the_ums_of_half_as_many_pictures_is_the_mean_over_all_halves():
+    nearest = np.array([7, 7, 7, 8, 9, 9])
+    found = judged(table(np.where(nearest < 9, 0.9, 0.1), nearest), members=100)
+    halves = [set(nearest[list(rows)]) - {9} for rows in combinations(range(6), 3)]
+    assert found["ums:high:sscd:half"].value == pytest.approx(np.mean([len(h) / 3 for h in halves]))
+    assert found["ums:high:sscd:half"].value > found["ums:high:sscd"].value  # it falls with N
 
 
 def test_only_the_nearest_member_of_each_picture_counts():

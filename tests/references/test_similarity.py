@@ -15,6 +15,7 @@ from leakboard.measures.similarity import (
     memorized,
     nl2,
     rate,
+    tops,
 )
 
 
@@ -258,3 +259,18 @@ def test_the_distance_at_a_similarity_has_that_similarity(measure, similarities)
 def test_no_distance_is_more_alike_than_identical(measure, similarity):
     with pytest.raises(ValueError, match="no distance has the similarity"):
         distance_at(similarity, measure)
+
+
+def test_the_tops_are_means_of_the_most_similar_and_fall_with_their_share():
+    s = np.random.default_rng(3).uniform(size=999)
+    found = {row.metric: row for row in tops(s, "sscd", np.random.default_rng(0))}
+    assert list(found) == [
+        f"similarity_top{share}%:sscd" for share in ("0.1", "0.5", "1", "5", "10")
+    ]
+    for share, k in (("0.1", 1), ("0.5", 5), ("1", 10), ("5", 50), ("10", 100)):
+        row = found[f"similarity_top{share}%:sscd"]
+        assert row.value == pytest.approx(sorted(s)[-k:] @ np.full(k, 1 / k))
+        assert row.ci_low <= row.value <= row.ci_high
+    values = [row.value for row in found.values()]
+    assert values == sorted(values, reverse=True)
+    assert found["similarity_top5%:sscd"].value > np.quantile(s, 0.95)  # a mean, not a quantile

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from leakboard import artefacts
 from leakboard.measures import extraction, grid
 from leakboard.measures.measure import Measure
-from leakboard.measures.similarity import calibrated_threshold
+from leakboard.measures.similarity import calibrated_threshold, tops
 from leakboard.randomness import numpy_generator
 
 
@@ -57,7 +57,8 @@ def measured(
     table = together(cell["tables"])
     if attack is not None:
         return _filtered(cell, table, background, attack, drawn)
-    return extraction.extraction(table, background, **how)
+    found = extraction.extraction(table, background, **how)
+    return found + tops(table["similarity"], cell["extractor"], rng)
 
 
 def _filtered(

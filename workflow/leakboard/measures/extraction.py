@@ -102,12 +102,17 @@ def predicted_ums(table: Table, band: Band, n: int) -> float:
     Hurlbert 1971); of fewer pictures it is Appendix B's curve without knowledge of the chances.
     """
     s, neighbor = columns(table)
-    N = s.size
+    return rarefied(in_band(s, band), neighbor, n)
+
+
+def rarefied(hits: Array, neighbor: Array, n: int) -> float:
+    """The same of hits (n_all,) and their nearest images (n_all,)."""
+    N = hits.size
     if not 1 <= n <= N:
         raise ValueError(f"cannot draw {n} of {N} pictures")
-    c = np.unique(neighbor[in_band(s, band)], return_counts=True)[1]
-    c = c[c <= N - n]  # more than that are in every subset
-    always = unique(in_band(s, band), neighbor) - c.size
+    every = np.unique(neighbor[hits], return_counts=True)[1]
+    c = every[every <= N - n]  # more than that are in every subset
+    always = every.size - c.size
     missed = gammaln(N - c + 1) - gammaln(N - c - n + 1) - gammaln(N + 1) + gammaln(N - n + 1)
     return float((always - np.expm1(missed).sum()) / n)
 
@@ -159,6 +164,18 @@ def rows(hits: Array, neighbor: Array, members: int, name: str, note: str = "") 
         Measure(f"ams:{name}", *rate(hits), n, "share", "lower", note=many),
         Measure(f"ums:{name}", *ums(u, n, members), n, "share", "lower", note=few),
     ]
+
+
+def half(hits: Array, neighbor: Array, name: str) -> Measure:
+    """The row `ums:{name}:half`: the UMS to expect of half as many pictures (Appendix B).
+
+    That is what the best strength of a grid is told of, so both can be compared.
+    """
+    n = hits.size // 2
+    note = f"expected of {n} of the {hits.size} pictures (SIDE, Appendix B); no interval of its own"
+    value = rarefied(hits, neighbor, n) if n else np.nan
+    status = "ok" if n else "unresolved"
+    return Measure(f"ums:{name}:half", value, np.nan, np.nan, n, "share", "lower", status, note)
 
 
 def versus(
@@ -214,6 +231,7 @@ def extraction(
     out: list[Measure] = []
     for band, mine in hits.items():
         out += rows(mine, neighbor, members, f"{band}:{extractor}")
+        out.append(half(mine, neighbor, f"{band}:{extractor}"))
         if random is not None and plain is not None:
             if rng is None:
                 raise ValueError("the comparison with plain pictures swaps at random: give rng")

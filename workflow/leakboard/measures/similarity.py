@@ -13,6 +13,7 @@ from scipy.stats import binom
 from leakboard.measures.measure import Array, Measure, finite, rate
 
 __all__ = ["calibrated_threshold", "copying", "memorization_ratio", "memorized", "nl2", "rate"]
+TOPS = (0.001, 0.005, 0.01, 0.05, 0.1)  # shares of SIDE's Table 2
 
 
 def nl2(distance: Array, mean_k: Array, alpha: float = 0.5) -> Array:
@@ -149,6 +150,28 @@ def copying(
     note = "no interval: the minimum falls with the number of samples"
     least = (float(d.min()), np.nan, np.nan)
     found.append(Measure(f"nl2_top1:{extractor}", *least, s.size, "nL2", "higher", note=note))
+    return found
+
+
+def tops(
+    similarity: Array, extractor: str, rng: np.random.Generator, resamples: int = 1000
+) -> list[Measure]:
+    """How similar the most similar pictures are: the mean of the top 0.1, 0.5, 1, 5 and 10 %.
+
+    similarity: (n,), of which the ceil(share n) largest are averaged; the interval is a percentile
+    bootstrap over pictures. Source: SIDE, section 3.4 and Table 2 (a mean, not a quantile: AMG's
+    Top5% and the `similarity_p95` here are quantiles).
+    """
+    (s,) = finite(similarity=similarity)
+    drawn = np.sort(rng.choice(s, size=(resamples, s.size)), axis=1)
+    found = []
+    for share in TOPS:
+        k = int(np.ceil(share * s.size - 1e-9))
+        value = float(np.sort(s)[-k:].mean())
+        low, high = np.quantile(drawn[:, -k:].mean(1), [0.025, 0.975])
+        ends = min(float(low), value), max(float(high), value)
+        name, note = f"similarity_top{100 * share:g}%:{extractor}", f"mean of {k} of {s.size}"
+        found.append(Measure(name, value, *ends, s.size, "similarity", "lower", note=note))
     return found
 
 
