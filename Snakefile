@@ -18,6 +18,7 @@ include: "rules/sampling.smk"
 include: "rules/features.smk"
 include: "rules/attacks.smk"
 include: "rules/measures.smk"
+include: "rules/extraction.smk"
 include: "rules/leaderboard.smk"
 
 

@@ -736,3 +736,15 @@ def test_the_order_of_keys_does_not_matter(read: Callable[..., Resolved]) -> Non
 def test_a_resolved_board_is_plain_data(read: Callable[..., Resolved]) -> None:
     board = read().model_dump()
     assert json.loads(json.dumps(board)) == board
+
+
+def test_against_stands_for_a_whole_sweep_and_forgets_who_is_left_out(
+    read: Callable[..., Resolved],
+) -> None:
+    some = {f"{TRACK}: attacks/loss/against": ["none", "cpsample", "amg.main"]}
+    swept = read({**some, f"{SHARED}: defenses/cpsample/sweep": {"scale": [4, 16]}})
+    assert swept.attacks["loss"].against == ["none", "cpsample.scale=4", "cpsample.scale=16"]
+    assert read(some).attacks["loss"].against == ["none", "cpsample"]  # digits has no amg.main
+    gone = read({f"{TRACK}: attacks/loss/against": ["amg.main"]})
+    assert "loss" not in gone.attacks
+    assert read().attacks["loss"].against == []  # all of them

@@ -23,11 +23,11 @@ from PIL import Image
 from torch import Tensor
 
 from leakboard import networks, oracles, plugins, resolve
-from leakboard.checks import accesses, trains
 from leakboard.config import Resolved
 from leakboard.diffusion import Parts, Recognizer, Schedule, Service
 from leakboard.errors import UserError
 from leakboard.features import Space
+from leakboard.kinds import accesses, trains
 from leakboard.lessons import Batch
 from leakboard.measures.membership import auc
 from leakboard.measures.similarity import from_distance

@@ -102,12 +102,56 @@ def test_every_cell_of_the_configuration_has_rows(rows: pd.DataFrame) -> None:
         pairs = set(zip(own["attack"], own["sees"], strict=True)) - {("", "")}
         loss = {("loss", "weights"), ("loss", "predictor")}
         recognized = {("confidence", "weights")} if defense == "cpsample" else set()
-        assert pairs == loss | {("pia", "weights"), ("one-step", "images")} | recognized
+        steered = {(f"side{which}", "predictor") for which in ("", ".lambda=0", ".lambda=3")}
+        drawn = steered | {("random", "images"), ("again", "images")}
+        extracted = drawn if defense == "distillmd" else set()
+        expected = loss | {("pia", "weights"), ("one-step", "images")}
+        assert pairs == expected | recognized | extracted
     blind = rows[rows["sees"] == "nothing"]  # of the track, and of no defense
     assert set(zip(blind["attack"], blind["defense"], strict=True)) == {("blind", "")}
     assert (blind["metric"] == "auc").sum() == 1
     assert not rows["metric"].str.contains("duplicate").any()  # nothing was planted
     assert not rows.duplicated(["defense", "sampler", "attack", "sees", "metric"]).any()
+
+
+def test_side_at_lambda_0_is_plain_drawing_bit_for_bit_and_at_3_it_is_not(
+    finished: Folder, rows: pd.DataFrame
+) -> None:
+    def pictures(sampler: str, shards: int) -> np.ndarray:
+        files = (finished.shard("distillmd", k, sampler) for k in range(shards))
+        return np.concatenate([np.load(file)["images"] for file in files])
+
+    plain, none, some = (pictures(s, 2) for s in ("plain", "side.lambda=0", "side.lambda=3"))
+    assert len(none) == len(some) == 16
+    np.testing.assert_array_equal(none, plain[:16])
+    assert (some != plain[:16]).any()
+    own = rows[rows["defense"] == "distillmd"].set_index(["attack", "metric"])["value"]
+    for metric in ("ams:near:pixels", "ums:near:pixels", "ams:copy:pixels"):
+        assert own["side.lambda=0", metric] == own["random", metric]
+
+
+def test_extraction_is_told_in_every_band_with_counts(rows: pd.DataFrame) -> None:
+    own = rows[(rows["attack"] == "side.lambda=3") & rows["metric"].str.startswith("ams:")]
+    bands = own[own["metric"].str.count(":") == 2].set_index("metric")
+    every = ("low", "mid", "high", "near", "copy")
+    assert set(bands.index) == {f"ams:{band}:pixels" for band in every}
+    assert (bands["n"].astype(int) == 16).all()
+    for value, note in zip(bands["value"].astype(float), bands["note"], strict=True):
+        assert note == f"{round(16 * value)} of 16 pictures"
+    best = rows[(rows["attack"] == "side") & (rows["metric"] == "ams:copy:pixels:best")]
+    assert best["note"].item().startswith("lambda = 3, chosen on the other half")
+    assert best["n"].astype(int).item() == 8
+
+
+def test_the_theory_is_measured_and_its_ratio_where_labels_are_told(rows: pd.DataFrame) -> None:
+    metric = rows["metric"] == "memorization_metric@0.1:pixels"
+    assert set(rows.loc[metric, "defense"]) == set(DEFENSES)
+    ratio = rows["metric"].str.startswith("conditional_kl_ratio@")
+    assert set(rows.loc[ratio, "defense"]) == {"amg"}
+    assert set(rows.loc[ratio, "metric"]) == {
+        "conditional_kl_ratio@0:pixels",
+        "conditional_kl_ratio@0.1:pixels",
+    }
 
 
 def test_whoever_holds_the_weights_sees_no_sampling_time_defense(rows: pd.DataFrame) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from leakboard.names import PLAIN, Names
+from leakboard.attackers import Attackers
+from leakboard.names import PLAIN
 
 
-def strengths(names: Names, family: str) -> list[tuple[float, str]]:
+def strengths(names: Attackers, family: str) -> list[tuple[float, str]]:
     """(lambda, attack) of a grid of strengths, in the order of the config; empty if it is none."""
     found: list[tuple[Any, str]] = [
         (entry.params.get("lambda"), name) for name, entry in names.kin(family)
@@ -16,7 +17,7 @@ def strengths(names: Names, family: str) -> list[tuple[float, str]]:
     return found if len(found) > 1 and any(each) and None not in each else []
 
 
-def contenders(names: Names) -> list[dict[str, str]]:
+def contenders(names: Attackers) -> list[dict[str, str]]:
     """The extraction attacks of a board, a grid of strengths as one.
 
     First who draws plainly, which the others must beat; last who picks among what it draws: all it
@@ -40,7 +41,7 @@ def contenders(names: Names) -> list[dict[str, str]]:
     return sorted(found, key=lambda each: (bool(each["keeps"]), each["plain"] != each["metric"]))
 
 
-def grids(names: Names) -> list[dict[str, Any]]:
+def grids(names: Attackers) -> list[dict[str, Any]]:
     """Every grid of strengths: who attacks whom with which lambda, and who draws the same plainly.
 
     plain: defense -> (attack, sees) of lambda = 0. That attack must draw from the same sources: an

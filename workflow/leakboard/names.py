@@ -5,20 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Any
 
 from leakboard import plugins
-from leakboard.checks import conditional, encoder, trains
-from leakboard.config import Attack, Network, Resolved
+from leakboard.config import Network, Resolved
+from leakboard.kinds import conditional, encoder, trains
 
 PLAIN = "plain"  # the sampler that attacks nothing
 SPLIT = "split"  # the target of who sees no model: is it fair?
 BARE = "@"  # in place of a defense, `@base` is the network `base` with nothing before it
-
-
-def extracts(attack: Attack) -> bool:
-    """Whether an attack draws pictures, and scores no images."""
-    return bool(plugins.constant("attacks", attack.method, "extracts"))
 
 
 class Names:
@@ -90,29 +84,6 @@ class Names:
         extractor = self.board.defenses[defense].extractor
         return self.encoder_of(extractor) if extractor else []
 
-    def plugins(self, stage: str, **names: Any) -> dict[str, str]:
-        """group: method of the plug-ins that a job of this stage loads."""
-        board = self.board
-        used: dict[str, str] = {}
-        if stage == "subset":
-            used["datasets"] = self.track.dataset.method
-        if stage == "train":
-            used["trainers"] = self.network(names["network"]).trainer
-        if "extractor" in names and stage.startswith("embed"):
-            used["extractors"] = board.extractors[names["extractor"]].method
-        if stage == "attack":
-            used["attacks"] = board.attacks[names["attack"]].method
-        if stage == "extraction" and self.keeps(names["attack"]):
-            used["attacks"] = self.kin(names["attack"])[0][1].method
-        if names.get("sampler", PLAIN) != PLAIN and stage == "sample":
-            used["attacks"] = board.attacks[names["sampler"]].method
-        if stage == "sample" or (stage == "attack" and names["sees"] in ("predictor", "images")):
-            guard = board.defenses.get(names.get("defense") or names["target"])
-            used["defenses"] = guard.method if guard else "none"
-            if guard and guard.extractor:
-                used["extractors"] = board.extractors[guard.extractor].method
-        return used
-
     @cached_property
     def judges(self) -> list[str]:
         """The extractors that the evaluation uses, each once."""
@@ -161,97 +132,6 @@ class Names:
         denoisers = self.board.defenses[defense].denoisers
         return any(conditional(self.board.networks[name]) for name in denoisers)
 
-    def targets(self, attack: str, sees: str) -> list[tuple[str, str]]:
-        """Whom an attacker with this access asks about all defenses: (access, target), sorted."""
-        asks = self.asks(attack)
-        every = (self.scored(sees, defense, asks) for defense in self.attacked(attack))
-        return sorted({target for some in every for target in some})
-
-    def asks(self, attack: str) -> str:
-        """Which networks an attack asks: the "denoisers", or the "classifier" beside them."""
-        method = self.board.attacks[attack].method
-        return plugins.constant("attacks", method, "asks") or "denoisers"
-
-    def audited(self, attack: str, sees: str) -> list[str]:
-        """The defenses that an attack tells about; one without a name where it sees none."""
-        if sees == "nothing":
-            return [""]
-        asks = self.asks(attack)
-        return [name for name in self.attacked(attack) if self.scored(sees, name, asks)]
-
-    @cached_property
-    def attacks(self) -> list[tuple[str, str]]:
-        """(attack, sees) pairs of membership attacks that tell about something."""
-        entries = self.board.attacks.items()
-        pairs = ((n, sees) for n, e in entries if not extracts(e) for sees in e.sees)
-        return [pair for pair in pairs if self.audited(*pair)]
-
-    @cached_property
-    def extractions(self) -> list[tuple[str, str]]:
-        """(family, sees) pairs of extraction attacks, each once."""
-        entries = self.board.attacks.items()
-        every = [(e.family or n, sees) for n, e in entries if extracts(e) for sees in e.sees]
-        return list(dict.fromkeys(every))
-
-    def kin(self, family: str) -> list[tuple[str, Attack]]:
-        """The extraction attacks of a family, by name; an attack alone is its own family."""
-        entries = self.board.attacks.items()
-        return [(n, e) for n, e in entries if extracts(e) and (e.family or n) == family]
-
-    def sampler(self, attack: str) -> str:
-        """Which pictures an extraction attack gets: its own, or those that anybody gets."""
-        method = self.board.attacks[attack].method
-        return attack if plugins.constant("attacks", method, "guides") else PLAIN
-
-    def guide_of(self, attack: str, source: str) -> list[str]:
-        """The network that steers an attack's drawing from a source: one, or none.
-
-        One that learns from drawn pictures is trained for each source: `surrogate@none`.
-        """
-        classifier = self.board.attacks[attack].classifier
-        if classifier is None:
-            return []
-        drawn = self.network(classifier).data == "drawn"
-        return [f"{classifier}@{source}" if drawn else classifier]
-
-    def drawn_by(self, network: str) -> list[str]:
-        """The source whose plain pictures a network learns from: one, or none."""
-        return list(filter(None, [network.partition("@")[2]]))
-
-    def sources(self, sees: str, defense: str) -> list[str]:
-        """Whom an extraction attacker with this access draws from.
-
-        Defenses, and `@network` for a raw network that no defense draws from as it is.
-        """
-        return [
-            target if by != "weights" else self.bare(target)
-            for by, target in self.scored(sees, defense)
-        ]
-
-    def drawn_from(self, family: str, sees: str) -> list[str]:
-        """Whom a family draws from, over all defenses, sorted."""
-        attacked = self.attacked(self.kin(family)[0][0])
-        return sorted({s for defense in attacked for s in self.sources(sees, defense)})
-
-    def samplers(self, family: str) -> list[str]:
-        """The samplers of a family's pictures: the plain one, and its own where it steers."""
-        return list(dict.fromkeys([PLAIN, *(self.sampler(name) for name, _ in self.kin(family))]))
-
-    def keeps(self, attack: str) -> bool:
-        """Whether an attack (or the attacks of a family) picks some of what it draws."""
-        names = [name for name, _ in self.kin(attack)] or [attack]
-        method = self.board.attacks[names[0]].method
-        return bool(plugins.constant("attacks", method, "keeps"))
-
-    def bare(self, network: str) -> str:
-        """Who draws from one network as it is: a defense that stands before nothing, or itself."""
-        for name, entry in self.board.defenses.items():
-            as_is = plugins.constant("defenses", entry.method, "predicts_as_is")
-            guided = self.knows_classes(name) and self.track.sampling.guidance != 1
-            if entry.denoisers == [network] and as_is and not self.screens(name) and not guided:
-                return name
-        return f"{BARE}{network}"
-
     def pictures(self, sampler: str = PLAIN) -> int:
         """How many pictures a sampler draws."""
         draw = self.track.sampling
@@ -264,74 +144,3 @@ class Names:
         shards = min(draw.shards, batches)
         edges = [batches * k // shards * draw.batch_size for k in range(shards)] + [images]
         return list(itertools.pairwise(edges))
-
-    def attacked(self, attack: str) -> list[str]:
-        """The defenses that an attack is tried on."""
-        wanted = self.board.attacks[attack].against
-        return [name for name in self.board.defenses if name in (wanted or self.board.defenses)]
-
-    def scored(self, sees: str, defense: str, asks: str = "denoisers") -> list[tuple[str, str]]:
-        """(access, target) of the scores that tell about a defense: its raw networks, or itself.
-
-        Where nothing stands between a network and who asks it, its predictor is the network. Who
-        asks the classifier learns nothing of a defense without one.
-        """
-        if sees == "nothing":
-            return [(sees, SPLIT)]
-        entry = self.board.defenses[defense]
-        if asks == "classifier":
-            return [("weights", entry.classifier)] if entry.classifier else []
-        guided = self.knows_classes(defense) and self.track.sampling.guidance != 1
-        bare = plugins.constant("defenses", entry.method, "predicts_as_is") and not guided
-        if sees == "weights" or (sees == "predictor" and bare):
-            return [("weights", name) for name in entry.denoisers]
-        return [(sees, defense)]
-
-    @property
-    def drawn_scores(self) -> list[tuple[str, str, str, str]]:
-        """(attack, access, target, label) of each curve in the ROC figure.
-
-        Attacks on defenses as they answer; where there are none, attacks on the networks.
-        """
-        seeing = [pair for pair in self.attacks if pair[1] != "nothing"]
-        attacks = [pair for pair in seeing if pair[1] != "weights"] or seeing
-        curves = [
-            (attack, by, target, target if sees == "weights" else defense)
-            for attack, sees in attacks
-            for defense in self.attacked(attack)
-            for by, target in self.scored(sees, defense, self.asks(attack))
-        ]
-        return list(dict.fromkeys(curves))
-
-    def cells(self) -> dict[str, list[dict[str, Any]]]:
-        """measurement stage -> the names of each of its files: of one cell, or of several.
-
-        One job audits all defenses under an attack: they are quick, and many look at equal scores.
-        """
-        judges, seeds = self.track.evaluation, self.track.seeds
-        defenses = list(self.board.defenses)
-        screens = [name for name in defenses if self.screens(name)]
-
-        def drawn(some: Iterable[str]) -> list[dict[str, Any]]:
-            pairs = itertools.product(some, seeds)
-            return [{"defense": name, "sampler": PLAIN, "seed": seed} for name, seed in pairs]
-
-        return {
-            "describe": [{"extractor": name} for name in judges.extractors],
-            "screening": drawn(screens),
-            "copying": [
-                {"extractor": name, **d} for name in judges.extractors for d in drawn(defenses)
-            ],
-            "quality": [{"extractor": judges.quality, **d} for d in drawn(defenses)],
-            "theory": drawn(defenses) if judges.theory else [],
-            "membership": [
-                {"attack": attack, "sees": sees, "seed": seed}
-                for attack, sees in self.attacks
-                for seed in (seeds[:1] if sees == "nothing" else seeds)
-            ],
-            "extraction": [
-                {"attack": family, "sees": sees, "seed": seed}
-                for family, sees in self.extractions
-                for seed in seeds
-            ],
-        }

@@ -17,7 +17,7 @@ import yaml
 from pydantic import ValidationError
 
 from leakboard import plugins
-from leakboard.checks import accesses, check
+from leakboard.checks import check
 from leakboard.config import (
     Attack,
     Defense,
@@ -30,6 +30,7 @@ from leakboard.config import (
     Training,
 )
 from leakboard.errors import UserError
+from leakboard.kinds import accesses
 
 # section -> (its type, the key of its method, the plug-in group of its methods)
 GROUPS: dict[str, tuple[type[Entry], str, str]] = {
@@ -135,10 +136,17 @@ def _entries(
 
 
 def _against(sections: Mapping[str, Any], known: set[str]) -> Iterator[tuple[str, Attack]]:
-    """The attacks, not tried on defenses that a track leaves out; gone if it leaves out all."""
-    left_out = known - sections["defenses"].keys()
+    """The attacks, with `against` as defenses that are there; gone if a track leaves out them all.
+
+    A swept defense stands for all its entries; `known` are the defenses before sweeps.
+    """
+    there = sections["defenses"]
+    made = {
+        name: [entry for entry in there if entry.startswith(f"{name}.") and entry not in known]
+        for name in known - there.keys()
+    }
     for name, attack in sections["attacks"].items():
-        against = [defense for defense in attack.against if defense not in left_out]
+        against = [entry for each in attack.against for entry in made.get(each, [each])]
         if against or not attack.against:
             yield name, attack.model_copy(update={"against": against})
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from leakboard.attackers import Attackers
 from leakboard.digests import digest
-from leakboard.names import BARE, PLAIN, Names
+from leakboard.names import BARE, PLAIN
 
 Spec = dict[str, Any]
 
 
-class Specs(Names):
+class Specs(Attackers):
     """The specs of what a track makes: methods named like a stage return what its job is told."""
 
     def of(self, stage: str, **names: Any) -> Spec:
