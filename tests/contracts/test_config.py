@@ -324,7 +324,11 @@ BAD = {  # what is wrong: the edit, then what the only line of the message must 
         [TRACK, "members + held_out = 1798", "1797", "fewer"],
     ),
     "more neighbors than members": (
-        {f"{TRACK}: subset/members": 40, f"{TRACK}: evaluation/neighbors": 41},
+        {
+            f"{TRACK}: subset/members": 40,
+            f"{TRACK}: evaluation/neighbors": 41,
+            f"{SHARED}: networks/groups/labels/classes": 40,
+        },
         [TRACK, "evaluation.neighbors", "41", "at most 40"],
     ),
     "a rejection that judges its own pictures": (
@@ -627,12 +631,12 @@ def test_the_first_folder_that_has_a_track_wins(tmp_path: Path) -> None:
 def test_a_track_that_extends_another_says_only_what_differs(tmp_path: Path) -> None:
     file = tmp_path / "config/tracks/less.yaml"
     file.parent.mkdir(parents=True)
-    less = {"extends": "digits", "subset": {"members": 60}, "defenses": {"cpsample": None}}
+    less = {"extends": "digits", "subset": {"members": 80}, "defenses": {"cpsample": None}}
     file.write_text(yaml.safe_dump(less), encoding="utf-8")
     shared = {**SHIPPED[SHARED], "tracks": ["less", "digits"]}
     boards = resolve.read(shared, SHARED, [tmp_path, ROOT])
     one, whole = boards["less"], boards["digits"]
-    assert one.track.subset.members == 60
+    assert one.track.subset.members == 80
     assert one.track.subset.held_out == whole.track.subset.held_out
     assert one.track.architecture == whole.track.architecture
     assert set(whole.defenses) - set(one.defenses) == {"cpsample"}
