@@ -486,6 +486,69 @@ def test_noise_that_an_attack_draws_comes_from_its_generators() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
+# --- extraction attacks --------------------------------------------------------------------------
+
+DRAWING = [
+    case
+    for case in entries("attacks")
+    if plugins.constant("attacks", case.values[0], "extracts")
+    and case.values[1].get("lambda") in (None, 0, 1, 2, 5, 6, 50)  # of the grids, enough
+]
+EVERY_DRAWING = pytest.mark.parametrize(("method", "params", "entry"), DRAWING)
+POSTERIOR = oracles.ClassPosterior(MEMBERS, torch.arange(64) % 7, SCHEDULE)
+
+
+@EVERY_DRAWING
+def test_an_extraction_attack_steers_or_picks_or_draws_plainly(method, params, entry) -> None:
+    attack = plugins.load("attacks", method, params)
+    said = [bool(plugins.constant("attacks", method, name)) for name in ("guides", "keeps")]
+    assert [hasattr(attack, name) for name in ("guide", "keep")] == said
+    assert sum(said) <= 1
+    assert not hasattr(attack, "score")
+    assert set(accesses(method)) <= {"weights", "predictor", "images"}
+    if entry is not None:
+        uses = bool(plugins.constant("attacks", method, "uses_classifier"))
+        assert uses == bool(entry.classifier)
+
+
+@EVERY_DRAWING
+def test_who_steers_does_it_picture_by_picture(method, params, entry) -> None:
+    attack = plugins.load("attacks", method, params)
+    if not hasattr(attack, "guide"):
+        return
+    model, classes = oracles.Empirical(MEMBERS, SCHEDULE), torch.arange(16) % 7
+    for level in (1, 100, 400):
+        x, t = noised(level), torch.tensor(level)
+        whole = attack.guide(model, POSTERIOR, classes)(x, t, step=3)
+        assert whole.shape == x.shape
+        assert whole.isfinite().all()
+        assert not whole.requires_grad
+        again = attack.guide(model, POSTERIOR, classes)(x, t, step=3)
+        assert torch.equal(whole, again)
+        rows = torch.tensor([11, 2, 7])
+        some = attack.guide(model, POSTERIOR, classes[rows])(x[rows], t, step=3)
+        torch.testing.assert_close(some, whole[rows], **CLOSE)
+        each = attack.guide(model, POSTERIOR, classes)(x, t.expand(16), step=3)
+        torch.testing.assert_close(each, whole, **CLOSE)
+        moved = (whole - model(x, t)).abs().max() > 1e-6
+        assert moved or params["lambda"] == 0 or level == 1
+
+
+@EVERY_DRAWING
+def test_who_picks_picks_the_same_whatever_the_order(method, params, entry) -> None:
+    attack = plugins.load("attacks", method, params)
+    if not hasattr(attack, "keep"):
+        return
+    again = MEMBERS[:4].repeat(12, 1, 1, 1)
+    noise = torch.randn(again.shape, generator=generator("keep"))
+    pictures = torch.cat([again + 0.01 * noise, oracles.draw(30, seed=9)])
+    kept = attack.keep(pictures)
+    assert kept.tolist() == sorted(set(kept.tolist()))
+    assert len(kept) == 4  # one of each that came out again and again, and no stranger
+    order = torch.randperm(len(pictures), generator=generator("order"))
+    assert set(order[attack.keep(pictures[order])].tolist()) == set(kept.tolist())
+
+
 # --- trainers ------------------------------------------------------------------------------------
 
 TINY: dict[str, dict[str, Any]] = {
