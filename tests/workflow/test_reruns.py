@@ -221,7 +221,7 @@ EDITS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
     ),
     "an epsilon of the theory": (
         changed(TRACK, "evaluation.theory", {"epsilons": [0.2]}),
-        {f"theory {defense}" for defense in DEFENSES} | BOARD,
+        {f"theory {defense}" for defense in DEFENSES} | TABLES,
     ),
     "a param of an attack that filters": (
         changed(SHARED, "attacks.again.params.clique", 3),

@@ -78,10 +78,13 @@ class Target:
 
 @dataclass(frozen=True)
 class Extraction:
-    """An extraction attack that steers the drawing; `classes` are those of its classifier."""
+    """An extraction attack that steers the drawing; `classes` are those of its classifier.
+
+    Without a classifier (`guide` is None) all pictures are of one class.
+    """
 
     attack: Any
-    guide: Guide
+    guide: Guide | None
     classes: int
 
     def steered(self, predictor: Predictor, numbers: Tensor) -> Predictor:
@@ -97,10 +100,12 @@ def extraction(spec: Mapping[str, Any], weights: Sequence[str]) -> Extraction | 
     how = spec["extraction"]
     if how is None:
         return None
+    attack = plugins.load("attacks", how["method"], how["params"])
+    if how["classifier"] is None:
+        return Extraction(attack, None, 1)
     net = networks.load(Path(weights[-1]).parent, how["classifier"]).to(networks.device())
     timed = networks.kind(net) != "encoder"
     guide = net if timed else (lambda x, t: net.logits(x))
-    attack = plugins.load("attacks", how["method"], how["params"])
     return Extraction(attack, guide, net.config["outputs"])
 
 
