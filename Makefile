@@ -13,7 +13,7 @@ leaderboard: .venv/run ## run the default track and print the leaderboard
 	@$(BIN)/leakboard run
 
 test: .venv/dev lint ## everything that CI runs
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: .venv/dev ## style, types, workflow
 	$(BIN)/ruff check .

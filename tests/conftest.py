@@ -11,6 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the workflow tests first, all else in its order.
 
-    They are one group, which one worker runs: begun last, it would end alone.
+    One worker begins with them, and makes their board, while another begins with the rest and then
+    takes over half of what is left.
     """
     items.sort(key=lambda item: "workflow" not in item.path.parts[-2:])

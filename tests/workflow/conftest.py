@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from filelock import FileLock
 
 REPO = Path(__file__).parents[2]
 TINY = Path(__file__).parent / "tiny" / "config"
@@ -116,12 +117,17 @@ def clone(to: Path) -> Folder:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Folder:
-    """The tiny board, run once to its end. Nobody changes it: see `board`."""
-    folder = clone(tmp_path_factory.mktemp("finished"))
-    done = folder.snakemake()
-    assert done.returncode == 0, done.stdout
-    return folder
+def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Folder:
+    """The tiny board, run once to its end for all workers. Nobody changes it: see `board`."""
+    own = tmp_path_factory.getbasetemp()
+    path = (own if worker_id == "master" else own.parent) / "finished"
+    with FileLock(f"{path}.lock"):
+        if not path.exists():
+            making = clone(path.with_name("making"))
+            done = making.snakemake()
+            assert done.returncode == 0, done.stdout
+            making.path.rename(path)
+    return Folder(path)
 
 
 @pytest.fixture

@@ -14,8 +14,6 @@ from PIL import Image
 if TYPE_CHECKING:
     from conftest import Folder
 
-pytestmark = pytest.mark.xdist_group("workflow")
-
 SHARED, TRACK = "config/config.yaml", "config/tracks/tiny.yaml"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 

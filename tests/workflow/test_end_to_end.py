@@ -15,8 +15,6 @@ from PIL import Image
 if TYPE_CHECKING:
     from conftest import Folder
 
-pytestmark = pytest.mark.xdist_group("workflow")
-
 TRACK = "config/tracks/tiny.yaml"
 DEFENSES = ("none", "cpsample", "amg", "rejection", "dualmd", "distillmd")
 COLUMNS = [
@@ -272,10 +270,10 @@ def test_diffusers_opens_a_network_and_draws_with_it(finished: Folder) -> None:
     assert np.isfinite(drawn).all()
 
 
-def test_a_finished_board_has_nothing_left_to_do(finished: Folder) -> None:
-    assert finished.jobs() == set()
-    assert not list(finished.results.rglob(".tmp-*"))
-    assert not list(finished.results.rglob("checkpoints/**/*.safetensors"))
+def test_a_finished_board_has_nothing_left_to_do(board: Folder) -> None:
+    assert board.jobs() == set()
+    assert not list(board.results.rglob(".tmp-*"))
+    assert not list(board.results.rglob("checkpoints/**/*.safetensors"))
 
 
 def test_a_picture_depends_neither_on_the_shards_nor_on_how_many_others_are_drawn(

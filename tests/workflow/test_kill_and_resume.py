@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
-import pytest
 
 if TYPE_CHECKING:
     from conftest import Folder
@@ -144,7 +143,6 @@ def fewer(content: dict[str, Any]) -> None:
         content["attacks" if name in content["attacks"] else "defenses"].pop(name)
 
 
-@pytest.mark.xdist_group("workflow")
 def test_a_run_killed_three_times_and_shared_otherwise_measures_the_same(
     finished: Folder, fresh: Folder
 ) -> None:
@@ -200,7 +198,6 @@ def test_a_run_killed_three_times_and_shared_otherwise_measures_the_same(
     assert fresh.jobs() == set()
 
 
-@pytest.mark.xdist_group("workflow")
 def test_a_checkpoint_that_was_cut_short_is_named_and_nothing_else_is_lost(board: Folder) -> None:
     source = board.path / "workflow/leakboard/training.py"
     text = source.read_text(encoding="utf-8")

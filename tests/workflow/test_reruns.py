@@ -14,8 +14,6 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Folder
 
-pytestmark = pytest.mark.xdist_group("workflow")
-
 SHARED, TRACK = "config/config.yaml", "config/tracks/tiny.yaml"
 LIBRARY = "workflow/leakboard"
 NOOP = '''"""Nothing, under another name."""
