@@ -199,7 +199,9 @@ def _strengths(axes: Axes, curves: Mapping[str, Array], looks: Mapping[str, Any]
             at = strength + 0.4 * gap * ((place + 0.5) / len(looks) - 0.5)
             axes.plot(at, value, marker="o", markersize=4, linewidth=1.4, clip_on=False, **look)
             axes.vlines(at, low, high, color=look["color"], linewidth=1.2, alpha=0.55)
-    axes.set(ylim=(0, None), xticks=marks, xlabel="Strength lambda (0: plain drawing)")
+    axes.set(ylim=(0, None), xlabel="Strength lambda (0: plain drawing)")
+    if len(marks) <= 12:  # of a fine grid they would overlap
+        axes.set_xticks(marks)
     axes.xaxis.set_major_formatter(lambda strength, _: f"{strength:g}")
     axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
 
