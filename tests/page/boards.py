@@ -130,6 +130,7 @@ def completed(
         verdict=verdict,
         reported=_reported(track),
         cells=_cells(track, measurements),
+        config=_config(table, measurements),
         curves=_curves(measurements),
         histograms=_histograms(table, rng),
         gallery=_gallery(table, rng),
@@ -411,7 +412,7 @@ def _cells(track: str, rows: pd.DataFrame) -> list[dict[str, Any]]:
         targets = mine["defense"].tolist()
         cells = [
             {"stage": "membership", "targets": [name], "scores": [sha(attack, sees, name)[:16]]}
-            | {"about": {"track": track, "defense": name, "seed": 0, "attack": attack}}
+            | {"about": {"defense": name, "seed": 0, "attack": attack, "sees": sees}}
             for name in targets
         ]
         files = [
@@ -437,6 +438,18 @@ def _cells(track: str, rows: pd.DataFrame) -> list[dict[str, Any]]:
             | {"log": f"results/logs/copying/{track}/{SPACE}/{name}/plain/seed0.log"}
         )
     return found
+
+
+def _config(table: pd.DataFrame, rows: pd.DataFrame) -> dict[str, Any]:
+    """The resolved entries of all names."""
+    entry = {"method": "none", "denoisers": ["base"], "classifier": None, "params": {}}
+    attack = {"method": "loss", "sees": ["weights"], "params": {"t": 150, "draws": 5}}
+    return {
+        "defenses": {name: {**entry, "paper": "?"} for name in table["defense"]},
+        "attacks": {name: attack for name in rows["attack"].dropna().unique() if name},
+        "networks": {"base": {"trainer": "standard", "data": "members", "init": "pretrained"}},
+        "track": {"seeds": [0], "sampling": {"sampler": "ddim", "steps": 50, "images": 1000}},
+    }
 
 
 def _curves(rows: pd.DataFrame) -> pd.DataFrame:

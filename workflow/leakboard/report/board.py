@@ -50,7 +50,7 @@ def table(board: pd.DataFrame, measurements: pd.DataFrame, track: str) -> Table:
 def _shown(board: pd.DataFrame) -> list[Shown]:
     hint = "rank interval over all ranked columns; letters: tied with whom"
     found = [Shown(Column("rank", "Rank", "rank", hint, "Overall"), "rank_low")]
-    gain = "copy rate minus that of the matched early-stopped network, in points; below 0 it helps"
+    gain = "copy rate minus that of the network stopped early, in points; below 0 it helps"
     ends = [pd.to_numeric(board[key], errors="coerce") for key in EARLY if key in board]
     widest = max((float(end.abs().max()) for end in ends), default=nan)
     domain = (-widest, widest) if isfinite(widest) else None
@@ -82,7 +82,11 @@ def _domain(key: str, kind: str, board: pd.DataFrame) -> tuple[float, float] | N
         return None
     if kind == "auc":
         return 0.0, 1.0
-    top = pd.to_numeric(board[f"{key}_high"], errors="coerce").max()
+    most = pd.to_numeric(board[f"{key}_high"], errors="coerce")
+    if "unranked" in board:  # one ruined entry would press all others against the left
+        inside = (board["unranked"].fillna("") == "") | (board["defense"] == "none")
+        most = most[inside] if most[inside].notna().any() else most
+    top = most.max()
     return (0.0, float(top)) if isfinite(top) else None
 
 
@@ -146,7 +150,7 @@ def _early(row: Mapping[Any, Any], value: float, opens: str) -> Cell:
     ends = f"{points(low)} to {points(high)}" if isfinite(low) and isfinite(high) else ""
     said = FORMATS["p"](p) if isfinite(p) else ""
     tested = (f"p {said}" if said.startswith("<") else f"p = {said}") if said else ""
-    under = (ends, tested, text(row.get("early_stop")))
+    under = (ends, tested)
     return Cell(points(value), tuple(filter(None, under)), value, low, high, opens=opens)
 
 

@@ -82,7 +82,7 @@ def tradeoff() -> Spec:
                 "x": {**x, "field": x_low},
                 "y": {**y, "field": y_low},
                 end: {"field": f"{end[0]}_high"},
-                "color": {**color, "legend": None},
+                "color": color,
             },
         }
         for x_low, y_low, end in (("x_low", "y", "x2"), ("x", "y_low", "y2"))
@@ -114,7 +114,7 @@ def tradeoff() -> Spec:
             "x": x,
             "y": y,
             "color": color,
-            "fill": {**color, "legend": None},
+            "fill": color,
             "shape": {**kind, "scale": {"domain": KINDS, "range": SHAPES}},
             "size": {
                 "field": "cost",
@@ -140,7 +140,8 @@ def roc() -> Spec:
     x = {**ends, "field": "fpr", "title": "False positive rate: strangers taken for members"}
     y = {**ends, "field": "tpr", "title": "True positive rate: members found"}
     x, y = {**x, "scale": scale}, {**y, "scale": scale}
-    color = {"field": "name", "type": "nominal", "title": None, "scale": {}}
+    legend = {"orient": "bottom", "symbolType": "stroke", "symbolSize": 700, "symbolOpacity": 1}
+    color = {"field": "name", "type": "nominal", "title": None, "scale": {}, "legend": legend}
     layers = [
         {
             "data": {"name": "chance"},
@@ -154,16 +155,16 @@ def roc() -> Spec:
                 "x": x,
                 "y": {**y, "field": "low"},
                 "y2": {"field": "high"},
-                "color": {**color, "legend": None},
+                "color": color,
             },
         },
         {
             "data": {"name": "curves"},
-            "mark": {"type": "line", "strokeWidth": 2, "clip": True, "interpolate": "step-after"},
+            "mark": {"type": "line", "strokeWidth": 2, "clip": True},
             "encoding": {
                 "x": x,
                 "y": y,
-                "color": {**color, "legend": {"orient": "bottom", "columns": 2, "symbolSize": 400}},
+                "color": color,
                 "strokeDash": {**color, "scale": {}},
             },
         },
@@ -177,18 +178,18 @@ def similarity() -> Spec:
     """
     x = {"field": "low", "type": "quantitative", "axis": {"grid": False, "format": "~g"}}
     x |= {"scale": {"zero": False, "nice": False}, "title": None}
-    share = {"type": "quantitative", "scale": {"type": "sqrt"}, "title": None}
+    share = {"type": "quantitative", "scale": {"type": "sqrt"}, "title": None, "stack": None}
     y = {"field": "share", **share, "axis": {"tickCount": 2, "format": "~%", "grid": False}}
     color = {"field": "what", "type": "nominal", "title": None, "scale": {}}
-    bars = {
-        "mark": {"type": "bar", "binSpacing": 0},
+    bars: Spec = {
+        "mark": {"type": "bar", "binSpacing": 0, "orient": "vertical"},
         "encoding": {"x": x, "x2": {"field": "high"}, "y": y, "color": color},
     }
     layers = [
         {**bars, "transform": [{"filter": "datum.what === 'real images never trained on'"}]},
         {
             **bars,
-            "mark": {"type": "bar", "binSpacing": 0, "opacity": 0.8, "tooltip": {"content": "data"}},
+            "mark": {**bars["mark"], "opacity": 0.8, "tooltip": {"content": "data"}},
             "transform": [{"filter": "datum.what === 'drawn' || datum.what === 'drawn: a copy'"}],
         },
         {

@@ -29,6 +29,7 @@ class Board:
 
     comparisons, controls, verdict: see `rank`. reported: papers' numbers beside ours. cells: the
     measurement files (stage, path, names, spec, inputs [[path, sha256]] by kind, command, log).
+    config: the resolved entries by name, of "defenses", "attacks", "networks", and the "track".
     curves, histograms, gallery: see `drawn`. figures: PNG bytes by name, captioned by the name up
     to the first `-`. contenders: see `drawings.contenders`. gate: how many times the FID of `none`
     an entry may have and be ranked; 0 without a gate.
@@ -46,6 +47,7 @@ class Board:
     verdict: Mapping[str, Any] = field(default_factory=dict)
     reported: Sequence[Mapping[str, Any]] = ()
     cells: Sequence[Mapping[str, Any]] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
     curves: pd.DataFrame = field(default_factory=pd.DataFrame)
     histograms: pd.DataFrame = field(default_factory=pd.DataFrame)
     gallery: Mapping[str, Any] = field(default_factory=dict)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from leakboard.measures.control import blind
 from leakboard.measures.ranking import ACCESS, FORMATS
 from leakboard.report.cells import joined, number, text
+
+if TYPE_CHECKING:
+    from leakboard.report.page import Board
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,13 @@ def stamp(verdict: Mapping[str, Any], controls: pd.DataFrame) -> Stamp:
     return Stamp("valid", "Valid", f"{count}.", **told, warnings=warnings)
 
 
-def finding(table: pd.DataFrame, measurements: pd.DataFrame, valid: bool) -> str:
-    """What happens without a defense, and who does best, in two or three sentences."""
-    sentences = [_undefended(table), _best(table) if valid else "", blind(measurements)]
+def finding(board: Board, valid: bool) -> str:
+    """What happens without a defense, and who does best, in two or three sentences.
+
+    The blind attack speaks among the controls; here only where there are none.
+    """
+    sentences = [_undefended(board.table), _best(board.table) if valid else ""]
+    sentences += [] if len(board.controls) else [blind(board.measurements)]
     return " ".join(filter(None, sentences))
 
 

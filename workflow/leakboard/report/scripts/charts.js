@@ -64,6 +64,8 @@ function looks(names, colors) {
   };
 }
 
+const COSTS = { training_seconds: "Training, s", sampling_seconds: "Sampling, s", sampling_ratio: "Sampling over none's", peak_memory_mb: "Memory, MB" };
+
 /** Privacy against quality: a chosen column over the FID, with cost as size. */
 function drawTradeoff(board, node, chosen) {
   const { columns, names } = board.core.tables.board;
@@ -86,14 +88,14 @@ function drawTradeoff(board, node, chosen) {
   const front = points.filter(p => p.kind === "ranked" && !points.some(q => q.kind === "ranked" &&
     q.x <= p.x && q.y <= p.y && (q.x < p.x || q.y < p.y))).sort((p, q) => p.x - q.x);
   for (const point of front) point.kind = "on the front";
+  const none = names.findIndex((_, i) => board.core.entries[i].role === "undefended" || names[i] === "none");
   const unit = turned ? "AUC (turned around below 0.5)" : private_.title;
   const text = (key, i) => board.text(key, i);
   for (const point of points) {
-    point.label = points.length <= 14 || point.kind === "on the front" || point.kind === "reference" ? point.name : "";
+    point.label = node.clientWidth < 520 ? (point.kind === "on the front" || point.i === none ? point.name : "") : points.length <= 14 || point.kind === "on the front" || point.kind === "reference" ? point.name : "";
     point.tip = [point.name, `FID ${text("fid", point.i)}`, `${private_.title} ${text(private_.key, point.i)}`,
       cost ? `${cost.title} ${text(cost.key, point.i)}` : "", point.kind].filter(Boolean).join("\n");
   }
-  const none = names.findIndex((_, i) => board.core.entries[i].role === "undefended" || names[i] === "none");
   const limit = board.core.gate && none >= 0 && fid.value[none] ? board.core.gate * fid.value[none] : null;
   const gate = limit ? [{ x: limit, words: `utility gate: ${board.core.gate} × none` }] : [];
   const ends = points.flatMap(p => [p.x_low, p.x_high]).concat(limit ? [limit] : []).filter(x => x > 0);
@@ -108,10 +110,12 @@ function drawTradeoff(board, node, chosen) {
       x.title = "FID, log scale: lower is better";
       if (y?.scale) y.title = `${unit}: lower is better`;
       if (y?.axis === undefined && y?.scale) y.axis = { format: private_.kind === "rate" ? "~%" : "~g" };
-      if (color) color.scale.range = range.color;
+      if (color) color.scale.range = range.color, color.legend = { symbolStrokeWidth: 2 };
       if (fill) fill.scale.range = range.fill;
-      if (size) size.title = cost?.title ?? "";
-      if (width < 520) for (const channel of [color, layer.encoding.shape, size]) if (channel && channel.legend !== null) channel.legend = { ...channel.legend, orient: "bottom", direction: "horizontal", columns: 2 };
+      if (size) size.title = cost ? COSTS[cost.key] ?? cost.title : "";
+      const narrow = { orient: "bottom", direction: "horizontal", columns: 2 };
+      if (width < 520) for (const channel of [color, fill, layer.encoding.shape]) if (channel) channel.legend = { ...channel.legend, ...narrow };
+      if (width < 520 && size) size.legend = null;
       const mark = { rect: ["fill", colors.hot], text: ["fill", layer.data.name === "gate" ? colors.hot : colors.ink] }[layer.mark.type];
       if (mark) layer.mark[mark[0]] = mark[1];
       if (layer.mark.type === "rule" && layer.data.name === "gate") layer.mark.color = colors.hot;
@@ -148,14 +152,15 @@ function rocOf(node, { fpr, steps }, lines) {
   });
   const names = [...new Set(lines.map(line => line[0]))];
   draw(node, "roc", { curves, chance: [{ fpr: least, tpr: least }, { fpr: 1, tpr: 1 }] }, (spec, colors, width) => {
-    spec.width = Math.min(width, 760);
+    spec.width = Math.min(width, 860);
     spec.autosize = { type: "fit", contains: "padding" };
     const look = looks(names, colors);
     for (const layer of spec.layer) {
       const { x, y, color, strokeDash } = layer.encoding;
+      if (width < 520) [x.title, y.title] = ["False positive rate", "True positive rate"];
       x.scale.domain = y.scale.domain = [least, 1];
       if (color) color.scale = look.color;
-      if (color?.legend) color.legend.columns = width < 520 ? 1 : 3;
+      if (color) color.legend.columns = width < 520 ? 1 : 3;
       if (strokeDash) strokeDash.scale = look.dash;
       if (layer.data.name === "chance") layer.mark.color = colors.soft;
     }
@@ -186,7 +191,8 @@ function drawSimilarity(board, node, names) {
     const what = ["drawn", "drawn: a copy", "drawn without a defense", "real images never trained on"];
     spec.spec.width = Math.min(width - (named ? 60 : 190), 900);
     if (named) spec.facet.row.header = { labelOrient: "top", labelAnchor: "start" };
-    else spec.facet.row.header = { labelAngle: 0, labelAlign: "left", labelLimit: 120 };
+    spec.facet.row.sort = names;
+    if (!named) spec.facet.row.header = { labelAngle: 0, labelAlign: "left", labelLimit: 120 };
     for (const layer of spec.spec.layer) {
       const { x, color } = layer.encoding;
       x.scale.domain = [edges[0], edges.at(-1)];

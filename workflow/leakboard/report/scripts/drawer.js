@@ -15,13 +15,24 @@ async function openDrawer(board, defense, opens, key) {
   document.documentElement.classList.add("drawer-open");
   remember({ cell: JSON.stringify([defense, opens, key ?? ""]) });
   content.append(...headline(board, defense, opens, key));
-  const [rows, files] = await Promise.all([unpack(`${board.id}-measurements`), unpack(`${board.id}-cells`)]);
+  const [rows, files, config] = await Promise.all(["measurements", "cells", "config"].map(part => unpack(`${board.id}-${part}`)));
   const mine = each => each.defense === defense && (
     opens === PLAIN ? !each.attack && !each.sees :
     opens === EXTRACTED ? each.attack && /^(ams|ums|extracted|precision)/.test(each.metric ?? "ams") :
     each.attack === attack && each.sees === sees);
   content.append(...measuredBy(rows && rowsOf(rows).filter(mine), board));
+  content.append(...configured(config ?? {}, defense, attack));
   content.append(...madeFrom(files ?? [], mine, opens, board));
+}
+
+/** What the names of a cell mean: the entries of its defense, its networks and its attack. */
+function configured(config, defense, attack) {
+  const own = config.defenses?.[defense], how = config.attacks?.[attack];
+  if (!own && !how) return [];
+  const used = [...(own?.denoisers ?? []), own?.classifier].filter(name => config.networks?.[name]);
+  const networks = Object.fromEntries(used.map(name => [name, config.networks[name]]));
+  const shown = { ...(own ? { [defense]: own } : {}), ...networks, ...(how ? { [attack]: how } : {}), ...(config.track ? { track: config.track } : {}) };
+  return [make("h3", {}, "Resolved configuration"), make("pre", { tabIndex: 0 }, JSON.stringify(shown, null, 2))];
 }
 
 /** The number that was opened, as it stands in its table. */
@@ -33,7 +44,7 @@ function headline(board, defense, opens, key) {
     const cell = cells[row][place], column = numbers.columns[place];
     const line = make("p", { className: "headline" }, cell.text || "—");
     if (cell.mark) line.append(make("sup", {}, cell.mark));
-    line.append(make("small", {}, ` ${column.title}${cell.under.length ? `; ${cell.under.join("; ")}` : ""}${cell.text ? "" : `: ${cell.reason}`}`));
+    line.append(make("small", {}, ` ${numbers.kind === "heat" ? `AUC of ${column.title}` : column.title}${cell.under.length ? `; ${cell.under.join("; ")}` : ""}${cell.text ? "" : `: ${cell.reason}`}`));
     const found = [line], board_ = numbers.kind === "board" && board.core.entries[row];
     if (board_ && board_.unranked) found.push(make("p", { className: "soft" }, `Not ranked: ${board_.unranked}.`));
     return found;
@@ -86,7 +97,7 @@ function madeFrom(files, mine, opens, board) {
       make("p", { className: "soft" }, "To make it anew:"), make("pre", { tabIndex: 0 }, file.command),
       make("p", { className: "soft" }, "Made from:"),
       make("dl", { className: "facts" }, ...(inputs.length || named === "[{}]" ? inputs : file.inputs).flatMap(([kind, path, sha]) => [make("dt", {}, kind), make("dd", {}, code(path), ` sha256 ${sha}…`)])),
-      make("details", {}, make("summary", {}, "Resolved configuration"), make("pre", { tabIndex: 0 }, JSON.stringify(spec, null, 2))),
+      make("details", {}, make("summary", {}, "Its spec"), make("pre", { tabIndex: 0 }, JSON.stringify(spec, null, 2))),
     );
   }
   if (!found.length) found.push(make("p", { className: "soft" }, `What it was made from is beside the numbers, in results/${board.track}/measurements/.`));

@@ -173,7 +173,7 @@ async function everyNumber(board, details) {
   const column = name => ({
     title: "", field: name, sorter, headerFilter: "input", titleDownload: name, accessorDownload: inert,
     titleFormatter: () => make("span", {}, name), visible: !["sampler", "unit", "better", "reported"].includes(name), download: name !== "interval",
-    minWidth: { metric: 190, defense: 130, note: 220, interval: 170 }[name] ?? 84, cssClass: numeric.has(name) ? "number" : "words",
+    minWidth: { metric: 210, defense: 130, note: 220, interval: 190, digest: 160, value: 100 }[name] ?? 84, cssClass: numeric.has(name) ? "number" : "words",
     headerFilterFunc: (wanted, value) => passes(wanted, value, String(value ?? "")),
     formatter: cell => {
       const row = cell.getData(), value = row[name];

@@ -71,6 +71,8 @@ function passes(wanted, value, words) {
   return { "<": value < bound, "<=": value <= bound, ">": value > bound, ">=": value >= bound }[asked[1]];
 }
 
+const MINIMA = { words: 136, p: 74, rate: 104, auc: 92, points: 108, score: 104, ratio: 82, rank: 76 }; // px
+
 /** Build a Tabulator in place of a table of the page; `numbers` are what its cells stand for. */
 function build(board, region, numbers) {
   const table = $("table", region);
@@ -82,7 +84,7 @@ function build(board, region, numbers) {
   const caption = $("caption", table), badges = heads.map(head => $$(".badge", head));
   const first = {
     title: "", field: "name", frozen: true, sorter, headerFilter: "input",
-    width: innerWidth < 640 ? 118 : 170, headerFilterFunc: (wanted, value) => passes(wanted, value, value),
+    width: innerWidth < 640 ? 118 : numbers.kind === "board" ? 152 : 170, headerFilterFunc: (wanted, value) => passes(wanted, value, value),
     titleFormatter: () => make("span", {}, numbers.first),
     formatter: cell => {
       const i = cell.getData().row, box = make("span", { className: "name" }, numbers.names[i]);
@@ -94,8 +96,8 @@ function build(board, region, numbers) {
     title: "", field: `f${place}`, sorter, visible: numbers.kind !== "board" || column.essential,
     headerTooltip: $$("thead tr:last-child th", table)[place + 1].title || false,
     cssClass: [column.kind === "words" ? "words" : "number", column.kind].join(" "),
-    minWidth: column.kind === "words" ? 150 : column.kind === "p" ? 72 : numbers.kind === "heat" ? 96 : 88,
-    widthGrow: column.kind === "words" ? 3 : 1, headerFilter: "input", headerFilterPlaceholder: "< 0.1",
+    minWidth: numbers.kind === "heat" ? 92 : column.key.startsWith("extracted") ? 132 : MINIMA[column.kind] ?? 104,
+    widthGrow: column.key === "words" || column.key === "protocol" ? 4 : 1, headerFilter: "input", headerFilterPlaceholder: "< 0.1",
     headerFilterFunc: (wanted, value, data) => passes(wanted, value, words[data.row][place]),
     titleFormatter: () => make("span", {}, column.title),
     formatter: cell => {
@@ -111,12 +113,12 @@ function build(board, region, numbers) {
   const holder = make("div", {});
   const note = make("p", { className: "caption" }, ...[...caption.childNodes].map(node => node.cloneNode(true)));
   const made = new Tabulator(holder, {
-    data, columns: [first, ...grouped(numbers, columns)], layout: "fitColumns", maxHeight: "85vh",
-    nestedFieldSeparator: false, headerSortTristate: true, headerSortElement: undefined,
+    data, columns: [first, ...grouped(numbers, columns)], layout: "fitColumns", ...(rows.length > 16 ? { maxHeight: "90vh" } : {}),
+    nestedFieldSeparator: false, headerSortTristate: true,
     placeholder: "No row has all of this", columnHeaderVertAlign: "bottom", index: "row",
     rowFormatter: row => row.getElement().classList.toggle("muted", muted[row.getData().row]),
   });
-  region.classList.add("unfiltered", table.className);
+  region.classList.add("built", "unfiltered", table.className);
   region.removeAttribute("tabindex");
   table.replaceWith(note, holder);
   holder.setAttribute("aria-label", region.getAttribute("aria-label"));
