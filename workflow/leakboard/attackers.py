@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from leakboard import plugins
-from leakboard.config import Attack
+from leakboard.entries import Attack
 from leakboard.names import BARE, PLAIN, SPLIT, Names
 
 
@@ -138,9 +138,20 @@ class Attackers(Names):
         return f"{BARE}{network}"
 
     def attacked(self, attack: str) -> list[str]:
-        """The defenses that an attack is tried on."""
-        wanted = self.board.attacks[attack].against
-        return [name for name in self.board.defenses if name in (wanted or self.board.defenses)]
+        """The defenses that an attack is tried on: those that it names, or all but controls.
+
+        Every membership attack is tried on who never saw a member, where it must find nothing, and
+        who draws plainly on the copy machine, where all must be copies.
+        """
+        entry = self.board.attacks[attack]
+        roles = ["never-saw-members"]
+        if extracts(entry):
+            plain = self.sampler(attack) == PLAIN and not self.keeps(attack)
+            roles = ["copy-machine"] if plain else []
+        if not entry.against:
+            roles += ["contestant", "undefended"]
+        named = entry.against
+        return [name for name in self.board.defenses if name in named or self.role(name) in roles]
 
     def scored(self, sees: str, defense: str, asks: str = "denoisers") -> list[tuple[str, str]]:
         """(access, target) of the scores that tell about a defense: its raw networks, or itself.

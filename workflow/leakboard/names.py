@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from leakboard import plugins
-from leakboard.config import Network, Resolved
+from leakboard.config import Resolved
+from leakboard.entries import Network
 from leakboard.kinds import conditional, encoder, trains
 
 PLAIN = "plain"  # the sampler that attacks nothing
@@ -72,6 +73,10 @@ class Names:
         """The network that an extractor uses: one, or none."""
         network = self.board.extractors[extractor].network
         return [network] if network else []
+
+    def role(self, defense: str) -> str:
+        """What an entry is on the board for: a contestant, `none`, a control, or a baseline."""
+        return "undefended" if defense == "none" else self.board.defenses[defense].role
 
     def screens(self, defense: str) -> bool:
         """Whether a defense holds finished pictures back."""
