@@ -66,7 +66,7 @@ def _defenses(board: Resolved) -> Iterator[str]:
     if "none" not in board.defenses:
         yield "defenses: 'none' is missing; every board needs it to compare"
     elif board.defenses["none"].role != "contestant":
-        yield "defenses.none.role: 'none' is the undefended model, whatever its role; remove the key"
+        yield "defenses.none.role: 'none' is the undefended model, and has no other role; remove it"
     elif board.defenses["none"].method != "none":
         yield "defenses.none.method: expected 'none', the undefended model that all are compared to"
 

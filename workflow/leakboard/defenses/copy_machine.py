@@ -18,4 +18,6 @@ class Defense:
 
     def guard(self, parts: Parts) -> Predictor:
         """The noise that x_t holds if some member is below it."""
+        if parts.members is None:
+            raise ValueError("copy-machine needs the members")
         return Empirical(parts.members, parts.denoisers[0].schedule)
