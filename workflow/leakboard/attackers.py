@@ -52,6 +52,21 @@ class Attackers(Names):
         every = (self.scored(sees, defense, asks) for defense in self.attacked(attack))
         return sorted({target for some in every for target in some})
 
+    @property
+    def every_score(self) -> list[tuple[str, str, str, int]]:
+        """(attack, access, target, seed) of all scores that tell about a defense, each once."""
+        return [
+            (attack, by, target, seed)
+            for attack in dict.fromkeys(n for n, sees in self.attacks if sees != "nothing")
+            for by, target in self.asked(attack)
+            for seed in self.track.seeds
+        ]
+
+    def asked(self, attack: str) -> list[tuple[str, str]]:
+        """Whom an attacker asks with any access: (access, target), sorted, each once."""
+        mine = [sees for name, sees in self.attacks if name == attack]
+        return sorted({pair for sees in mine for pair in self.targets(attack, sees)})
+
     def asks(self, attack: str) -> str:
         """Which networks an attack asks: the "denoisers", or the "classifier" beside them."""
         method = self.board.attacks[attack].method

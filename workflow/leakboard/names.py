@@ -120,6 +120,11 @@ class Names:
         return seed if seed in self.seeds_of(network) else self.seeds_of(network)[0]
 
     @property
+    def every_picture(self) -> list[tuple[str, int]]:
+        """(defense, seed) of every set of plain pictures."""
+        return list(itertools.product(self.board.defenses, self.track.seeds))
+
+    @property
     def mirrored(self) -> bool:
         """Whether some denoiser learns mirrored images too, whose copies are then copies."""
         return any(self.board.networks[name].training.get("flip") for name in self.denoisers)
