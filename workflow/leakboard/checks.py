@@ -56,7 +56,7 @@ def _defenses(board: Resolved) -> Iterator[str]:
         if uses != bool(defense.classifier):
             yield f"defenses.{name}.classifier: {wanted(defense.method, uses, 'classifier')}"
         yield from (f"defenses.{name}{problem}" for problem in _looks(defense, board))
-        if defense.role == "never-saw-members":
+        if defense.role == "never-saw-members" and not any(network_checks.problems(board)):
             known = set().union(*(network_checks.pools(board, n) for n in defense.denoisers))
             if seen := sorted(known - {"reference"}):
                 yield (

@@ -16,6 +16,10 @@ def main() -> None:
     commands.add_parser(
         "run", help="reproduce the leaderboard: Snakemake with its arguments", add_help=False
     )
+    check = commands.add_parser(
+        "check", help="say whether the boards are valid: exit code 0; 1 invalid, 3 incomplete"
+    )
+    check.add_argument("results", nargs="?", type=Path, default=Path("results"))
     list_ = commands.add_parser("list", help="name the methods that can be used in the config")
     list_.add_argument("group", nargs="?", help="defenses, attacks, trainers, ...")
     docs = commands.add_parser("docs", help="write the JSON schemas and config/README.md anew")
@@ -28,6 +32,10 @@ def main() -> None:
             from leakboard import run
 
             run.main(sys.argv[2:])
+        elif arguments.command == "check":
+            from leakboard import stamps
+
+            sys.exit(stamps.check(arguments.results))
         elif arguments.command == "list":
             _list(arguments.group)
         else:

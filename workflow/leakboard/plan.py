@@ -39,6 +39,7 @@ class Plan(Measured):
         judges = self.track.evaluation
         return {
             "stage": "rank",
+            "track": self.board.name,
             "gathered": digest(self.gather()),
             "defenses": {
                 name: {
