@@ -20,6 +20,7 @@ rule gather:
     output:
         csv="results/{track}/measurements.csv",
         parquet="results/{track}/measurements.parquet",
+        record="results/{track}/records/gather.json",
     log:
         "results/logs/gather/{track}.log",
     conda:
@@ -41,6 +42,7 @@ rule rank:
         csv="results/{track}/leaderboard.csv",
         md="results/{track}/leaderboard.md",
         trainings="results/{track}/trainings.csv",
+        record="results/{track}/records/rank.json",
     log:
         "results/logs/rank/{track}.log",
     conda:
@@ -69,6 +71,7 @@ rule figures:
         similarity="results/{track}/figures/similarity.png",
         extraction="results/{track}/figures/extraction.png",
         loss="results/{track}/figures/loss.png",
+        record="results/{track}/records/figures.json",
     log:
         "results/logs/figures/{track}.log",
     conda:
@@ -82,13 +85,14 @@ rule figures:
 rule page:
     """Write the page: one file, no request to any host."""
     input:
-        tables=expand(rules.rank.output.csv, track=PLANS),
-        trainings=expand(rules.rank.output.trainings, track=PLANS),
-        measurements=expand(rules.gather.output.parquet, track=PLANS),
-        figures=expand(list(rules.figures.output), track=PLANS),
+        tables=expand(rules.rank.output.csv, track=sorted(PLANS)),
+        trainings=expand(rules.rank.output.trainings, track=sorted(PLANS)),
+        measurements=expand(rules.gather.output.parquet, track=sorted(PLANS)),
+        figures=expand(list(rules.figures.output)[:-1], track=sorted(PLANS)),
         code=code("page"),
     output:
         html=report("results/leaderboard.html", category="leaderboard"),
+        records=expand("results/{track}/records/page.json", track=sorted(PLANS)),
     log:
         "results/logs/page.log",
     conda:

@@ -389,7 +389,8 @@ def cell(defense):
 def test_rows_of_several_cells_in_one_file_are_each_held_to_their_own_digest(tmp_path):
     file, digests = tmp_path / "cells.json", [digest(cell(name)) for name in ("none", "other")]
     row = Measure("auc", 0.5, 0.4, 0.6, 10, "probability", "chance")
-    measurements.write_cells(file, [(cell("none"), [row]), (cell("other"), [row])])
+    spec = {"stage": "membership", "cells": [cell("none"), cell("other")]}
+    measurements.write(file, spec, {}, [(each, [row]) for each in spec["cells"]])
     files = {"membership": [str(file)]}
     table = measurements.gather(files, {"membership": [digests]})
     assert table[["defense", "digest"]].to_numpy().tolist() == [
