@@ -1,7 +1,8 @@
 """Leaderboard: all rows of a track in, tables, figures and the page out.
 
 in    results/{track}/measurements/**.json, results/{track}/perf/**.json
-out   results/{track}/measurements.{csv,parquet}, leaderboard.{csv,md}, trainings.csv, figures/*.png
+out   results/{track}/measurements.{csv,parquet}, leaderboard.{csv,md}, comparisons.{csv,parquet},
+      controls.csv, verdict.json, trainings.csv, figures/*.png
       results/leaderboard.html   over all tracks
 """
 
@@ -31,16 +32,40 @@ rule gather:
         "../workflow/gather.py"
 
 
+rule compare:
+    """Compare every two defenses, on the same images and the same noise."""
+    input:
+        tables=made("similarity", "table", "tables"),
+        scores=made("attack", "scores", "every_score"),
+        background=made("background", "table", "headline"),
+        code=code("compare"),
+    output:
+        parquet="results/{track}/comparisons.parquet",
+        record="results/{track}/records/compare.json",
+    log:
+        "results/logs/compare/{track}.log",
+    conda:
+        "../envs/leakboard.yaml"
+    params:
+        spec=spec("compare"),
+    script:
+        "../workflow/compare.py"
+
+
 rule rank:
-    """Make one row of each defense."""
+    """Judge the track: ranks, comparisons, controls, and the verdict over all of it."""
     input:
         measurements=rules.gather.output.parquet,
+        compared=rules.compare.output.parquet,
         trained=made("train", "perf", "trainings"),
         drawn=made("sample", "perf", "drawings"),
         code=code("rank"),
     output:
         csv="results/{track}/leaderboard.csv",
         md="results/{track}/leaderboard.md",
+        comparisons="results/{track}/comparisons.csv",
+        controls="results/{track}/controls.csv",
+        verdict="results/{track}/verdict.json",
         trainings="results/{track}/trainings.csv",
         record="results/{track}/records/rank.json",
     log:

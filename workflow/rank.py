@@ -1,4 +1,4 @@
-"""Make one row of each defense."""
+"""Judge the track: ranks, comparisons, controls, and the verdict over all of it."""
 
 import json
 

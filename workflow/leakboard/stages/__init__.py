@@ -21,8 +21,8 @@ from typing import Any
 Files = Mapping[str, Sequence[str | Path]]
 
 MEASURED = ("describe", "screening", "copying", "quality", "membership", "extraction", "theory")
-DERIVED = ("gather", "rank", "figures", "page")  # in the order in which they are made
-VERIFIED = ("gather", "rank")  # of which every number can be compared
+DERIVED = ("gather", "compare", "rank", "figures", "page")  # in the order in which they are made
+VERIFIED = ("gather", "compare", "rank")  # of which every number can be compared
 
 
 def load(stage: str) -> Any:

@@ -1,4 +1,4 @@
-"""Make one row of each defense."""
+"""Judge the track: ranks, comparisons, controls, and the verdict over all of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 from leakboard import artefacts, measurements
 from leakboard.costs import costs, trainings
-from leakboard.measures import control, ranking
+from leakboard.measures.board import judged
+from leakboard.measures.shown import to_markdown
 from leakboard.stages import Files
 
 LISTS = {"attacks": (), "contenders": ()}
@@ -14,13 +15,20 @@ OPTIONAL = TIMED = ("trained", "drawn")  # what jobs took: no two runs take the 
 
 
 def make(spec: dict[str, Any], files: Files) -> dict[str, Any]:
-    """csv and md: the leaderboard; trainings: a table. files: measurements, trained, drawn."""
+    """csv and md: the leaderboard; comparisons, controls, trainings: tables; verdict.
+
+    files: measurements, compared, trained, drawn.
+    """
     rows = artefacts.read_table(files["measurements"][0], spec["gathered"])
     measurements.check(rows, spec["digests"])
+    pairs = artefacts.read_table(files["compared"][0], spec["compared"])
     perf = [artefacts.read_json(f) for f in (*files["trained"], *files["drawn"])]
-    spent = costs(perf, spec["trainings"])
-    board = ranking.leaderboard(rows, spent, spec["defenses"], spec["headline"], spec["contenders"])
-    text = ranking.to_markdown(board, control.blind(rows))
-    if lacking := measurements.lacking(rows):
-        text = "\n".join(["**INCOMPLETE**", "", *(f"- {each}" for each in lacking), "", text])
-    return {"csv": board, "md": text, "trainings": trainings(perf, spec["networks"])}
+    found = judged(rows, costs(perf, spec["trainings"]), pairs, spec)
+    return {
+        "csv": found.table,
+        "md": to_markdown(found.table, found.verdict),
+        "comparisons": found.compared,
+        "controls": found.controls,
+        "verdict": found.verdict,
+        "trainings": trainings(perf, spec["networks"]),
+    }
