@@ -163,9 +163,10 @@ def _stand(table: pd.DataFrame, ranked: Sequence[str], worse: np.ndarray, stem: 
     found: dict[str, tuple[int, int, str]] = {}
     if ranked:
         low, high = rank_intervals(worse)
-        groups = tie_groups(worse)
-        each = zip(low.tolist(), high.tolist(), groups, strict=True)
-        found = dict(zip(ranked, each, strict=True))
+        best = np.lexsort((np.arange(len(ranked)), high, low))  # the letter a goes to the first
+        groups = tie_groups(worse[np.ix_(best, best)])
+        for place, letters in zip(best, groups, strict=True):
+            found[ranked[place]] = int(low[place]), int(high[place]), letters
     for key, at in zip(keys, range(3), strict=True):
         absent = "" if at == 2 else pd.NA
         values = [found[n][at] if n in found else absent for n in table["defense"]]
