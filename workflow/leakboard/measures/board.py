@@ -54,7 +54,7 @@ def _missing(measurements: pd.DataFrame, table: pd.DataFrame) -> list[str]:
     """What lacks, in sentences: cells that say so themselves, then rows that lack something."""
     absent = measurements[measurements["status"].isin(ABSENT)]
     said = []
-    for row in absent.fillna("").to_dict("records"):
+    for row in absent.astype(object).where(absent.notna(), "").to_dict("records"):
         seen = f" on the {row['sees']}" if row["sees"] else ""
         what = f"{row['attack']}{seen}" if row["attack"] else str(row["metric"])
         whom = f" of {row['defense']}" if row["defense"] else ""
