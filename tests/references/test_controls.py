@@ -12,6 +12,7 @@ from scipy.stats import norm
 
 from leakboard.measures import control
 from leakboard.measures.audit import audit
+from leakboard.measures.bootstrap import Resampler
 from leakboard.measures.control import controls, null_band, verdict
 
 ROLES = {
@@ -47,7 +48,7 @@ def audited(
         "score": score,
     }
     about = {**START, "defense": defense, "attack": "loss", "sees": sees}
-    return [{**about, **asdict(each)} for each in audit({"base": table}, rng)]
+    return [{**about, **asdict(each)} for each in audit({"base": table}, Resampler(6))]
 
 
 def board(rng: np.random.Generator, *, swapped: bool = False) -> list[dict[str, Any]]:
