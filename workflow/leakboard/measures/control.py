@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
 from math import inf, isfinite
 from typing import Any
 
@@ -26,29 +25,7 @@ ROLES = {  # what a track without such an entry cannot rule out
 }
 
 
-@dataclass(frozen=True)
-class Control:
-    """One thing that must come out as expected: `value` in [expected_low, expected_high].
-
-    Where `by_interval`, the whole interval must lie above expected_low. words: a sentence.
-    """
-
-    control: str
-    role: str
-    metric: str
-    value: float
-    ci_low: float
-    ci_high: float
-    expected_low: float
-    expected_high: float
-    n: float
-    words: str
-    passed: bool
-    attack: str = ""
-    sees: str = ""
-    seed: Any = None
-
-
+Row = dict[str, Any]
 COLUMNS = [
     *("track", "control", "role", "metric", "attack", "sees", "seed", "value", "ci_low", "ci_high"),
     *("expected_low", "expected_high", "n", "passed", "words"),
@@ -77,7 +54,7 @@ def controls(
     rows[NUMBERS] = rows[NUMBERS].apply(pd.to_numeric, errors="coerce")
     texts = ["defense", "sampler", "attack", "sees", "metric"]
     rows[texts] = rows[texts].astype(object).where(rows[texts].notna(), "")
-    found: list[Control] = []
+    found: list[Row] = []
     for name, role in roles.items():
         mine = rows[rows["defense"] == name]
         if role == "undefended":
@@ -90,24 +67,22 @@ def controls(
         elif role == "noise":
             found += _useless(name, mine, rows, headline["quality"], gate)
     found += _chance("", "blind", rows[rows["sees"] == "nothing"])
-    table = pd.DataFrame([asdict(each) for each in found], columns=COLUMNS)
-    tracks = rows["track"].dropna().unique() if "track" in rows else []
-    table["track"] = tracks[0] if len(tracks) else ""
-    return table
+    return pd.DataFrame(found, columns=COLUMNS)
 
 
-def _copies(name: str, rows: pd.DataFrame, metric: str, calibration: float) -> Iterator[Control]:
+def _copies(name: str, rows: pd.DataFrame, metric: str, calibration: float) -> Iterator[Row]:
     """The undefended model copies more often than strangers pass for copies."""
     drawn = rows[(rows["metric"] == metric) & (rows["sampler"] == "plain")].dropna(subset="value")
     for row in _records(drawn):
         passed = row["ci_low"] > calibration
         copies, ends = _shown("rate", row)
         strangers = FORMATS["rate"](calibration)
-        yield Control(
-            *_start(name, "undefended", row),
-            expected_low=calibration,
-            expected_high=1.0,
-            n=row["n"],
+        yield _control(
+            name,
+            "undefended",
+            row,
+            low=calibration,
+            high=1.0,
             words=f"{name} copies a training image in {copies} ({ends}) of its samples; "
             + (
                 f"strangers come as near in {strangers} of the cases."
@@ -116,11 +91,10 @@ def _copies(name: str, rows: pd.DataFrame, metric: str, calibration: float) -> I
                 "that a defense could prevent, and no copy rate here means anything."
             ),
             passed=passed,
-            seed=row["seed"],
         )
 
 
-def _found(name: str, rows: pd.DataFrame) -> Iterator[Control]:
+def _found(name: str, rows: pd.DataFrame) -> Iterator[Row]:
     """The best attack on the undefended model, of who sees most, scores members higher."""
     aucs = rows[rows["metric"] == "auc"].dropna(subset="value")
     for sees in ACCESS:
@@ -128,14 +102,15 @@ def _found(name: str, rows: pd.DataFrame) -> Iterator[Control]:
         if not len(seen):
             continue
         for _, each in seen.groupby("seed", sort=False):
-            row = dict(each.loc[each["value"].idxmax()])
+            (row,) = _records(each.nlargest(1, "value"))
             passed = row["ci_low"] > 0.5
             auc, ends = _shown("auc", row)
-            yield Control(
-                *_start(name, "undefended", row),
-                expected_low=0.5,
-                expected_high=1.0,
-                n=row["n"],
+            yield _control(
+                name,
+                "undefended",
+                row,
+                low=0.5,
+                high=1.0,
                 words=f"The best attack on the {sees} of {name}, {row['attack']}, tells its "
                 f"members with an AUC of {auc} ({ends})"
                 + (
@@ -145,14 +120,11 @@ def _found(name: str, rows: pd.DataFrame) -> Iterator[Control]:
                     "them, so the attacks or their labels are wrong, or the model learned nothing."
                 ),
                 passed=passed,
-                attack=row["attack"],
-                sees=sees,
-                seed=row["seed"],
             )
         return  # who sees most speaks for the others
 
 
-def _fires(name: str, rows: pd.DataFrame, members: int) -> Iterator[Control]:
+def _fires(name: str, rows: pd.DataFrame, members: int) -> Iterator[Row]:
     """Every measure of copies knows the copies of a copy machine."""
     for row in _records(rows.dropna(subset="value")):
         kind = row["metric"].rpartition(":")[0]
@@ -163,21 +135,19 @@ def _fires(name: str, rows: pd.DataFrame, members: int) -> Iterator[Control]:
             continue
         passed = row["value"] >= low
         share = FORMATS["rate"](row["value"])
-        yield Control(
-            *_start(name, "copy-machine", row),
-            expected_low=low,
-            expected_high=1.0,
-            n=row["n"],
+        yield _control(
+            name,
+            "copy-machine",
+            row,
+            low=low,
+            high=1.0,
             words=f"{row['metric']} is {share} for {name}, which draws nothing but training images"
             + ("." if passed else f": it misses copies; at least {FORMATS['rate'](low)} expected."),
             passed=passed,
-            attack=row["attack"],
-            sees=row["sees"],
-            seed=row["seed"],
         )
 
 
-def _chance(name: str, role: str, rows: pd.DataFrame) -> Iterator[Control]:
+def _chance(name: str, role: str, rows: pd.DataFrame) -> Iterator[Row]:
     """No attack finds what is not there: its AUC is in the null band."""
     aucs = rows[rows["metric"] == "auc"].dropna(subset="value")
     cell = ["attack", "sees", "seed"]
@@ -200,23 +170,21 @@ def _chance(name: str, role: str, rows: pd.DataFrame) -> Iterator[Control]:
                 "the split itself tells members from strangers, so no AUC here speaks of the model "
                 "alone"
             )
-        yield Control(
-            *_start(name or row["attack"], role, row),
-            expected_low=low,
-            expected_high=high,
-            n=row["n"],
+        yield _control(
+            name or row["attack"],
+            role,
+            row,
+            low=low,
+            high=high,
             words=f"{who} reaches an AUC of {auc}; chance gives {band}"
             + ("." if passed else f": {wrong}."),
             passed=passed,
-            attack=row["attack"],
-            sees=row["sees"],
-            seed=row["seed"],
         )
 
 
 def _useless(
     name: str, mine: pd.DataFrame, rows: pd.DataFrame, metric: str, gate: float
-) -> Iterator[Control]:
+) -> Iterator[Row]:
     """Noise is farther from real images than the gate lets pass."""
     fids = rows[(rows["metric"] == metric) & (rows["defense"] == "none")]
     undefended = fids.set_index("seed")["value"].to_dict()
@@ -226,11 +194,12 @@ def _useless(
             continue
         passed = row["value"] > low
         times = row["value"] / low * gate
-        yield Control(
-            *_start(name, "noise", row),
-            expected_low=low,
-            expected_high=inf,
-            n=row["n"],
+        yield _control(
+            name,
+            "noise",
+            row,
+            low=low,
+            high=inf,
             words=f"The FID of {name} is {times:.3g} times that of none"
             + (
                 f": the utility gate ({gate:g} times) stops it."
@@ -239,7 +208,6 @@ def _useless(
                 "be ranked."
             ),
             passed=passed,
-            seed=row["seed"],
         )
 
 
@@ -268,13 +236,18 @@ def verdict(table: pd.DataFrame, roles: Mapping[str, str]) -> dict[str, Any]:
     return {"valid": not reasons, "reasons": reasons, "warnings": warnings}
 
 
-def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+def _records(rows: pd.DataFrame) -> list[Row]:
     return [{str(key): value for key, value in row.items()} for row in rows.to_dict("records")]
 
 
-def _start(name: str, role: str, row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return name, role, row["metric"], row["value"], row["ci_low"], row["ci_high"]
+def _control(
+    name: str, role: str, row: Row, *, low: float, high: float, words: str, passed: bool
+) -> Row:
+    """A row of COLUMNS: the measured one, what was expected of it, and a sentence."""
+    kept = {column: row.get(column) for column in COLUMNS}
+    expected = {"expected_low": low, "expected_high": high, "passed": bool(passed), "words": words}
+    return {**kept, "control": name, "role": role, **expected}
 
 
-def _shown(kind: str, row: Mapping[str, Any]) -> tuple[str, str]:
+def _shown(kind: str, row: Row) -> tuple[str, str]:
     return FORMATS[kind](row["value"]), interval(kind, row["ci_low"], row["ci_high"])

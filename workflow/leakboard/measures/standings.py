@@ -112,9 +112,8 @@ def _early(row: pd.Series, table: pd.DataFrame) -> str:
     if not len(stops) or not isfinite(row["fid"]):
         return ""
     fair = stops[stops["fid"] <= row["fid"]]
-    if len(fair):
-        return str(fair.loc[fair["copy_rate"].idxmin(), "defense"])
-    return str(stops.loc[stops["fid"].idxmin(), "defense"])
+    best = fair.nsmallest(1, "copy_rate") if len(fair) else stops.nsmallest(1, "fid")
+    return str(best["defense"].iloc[0])
 
 
 def _families(pairs: pd.DataFrame, table: pd.DataFrame, matched: dict[str, str]) -> pd.DataFrame:
@@ -170,7 +169,7 @@ def _stand(table: pd.DataFrame, ranked: Sequence[str], worse: np.ndarray, stem: 
     for key, at in zip(keys, range(3), strict=True):
         absent = "" if at == 2 else pd.NA
         values = [found[n][at] if n in found else absent for n in table["defense"]]
-        table[key] = pd.array(values, dtype="Int64" if at < 2 else "object")
+        table[key] = pd.Series(values, index=table.index, dtype="Int64" if at < 2 else "object")
 
 
 def _versus_none(table: pd.DataFrame, compared: pd.DataFrame, column: str) -> None:

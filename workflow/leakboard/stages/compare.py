@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import combinations
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
 from leakboard import artefacts
 from leakboard.measures import comparison
-from leakboard.measures.audit import scored
+from leakboard.measures.audit import Table, scored
 from leakboard.measures.bootstrap import Resampler
 from leakboard.measures.similarity import calibrated_threshold
 from leakboard.randomness import derive
@@ -63,8 +63,8 @@ def _leaks(
             if not all(digest in paths for asked in seeds for digest in asked.values()):
                 continue
             for asked in seeds:
-                read = {t: artefacts.read_table(paths[d], d) for t, d in asked.items()}
-                score, members = scored(read).judged
+                held = {t: artefacts.read_table(paths[d], d) for t, d in asked.items()}
+                score, members = scored(cast(Mapping[str, Table], held)).judged
                 cells.setdefault(name, {}).setdefault(attack, []).append(score)
     if members is None:
         return []
