@@ -37,8 +37,8 @@ SECTIONS: list[tuple[str, type[BaseModel], str]] = [
         "subject",
         reported.Subject,
         "`all`, `columns` and `rows` of a table; the column's word counts before the row's, the "
-        "row's before that of `all`. A row has its `values` too: of each column a number, `<number`, "
-        "or null where the paper has none.",
+        "row's before that of `all`. A row has its `values` too: of each column a number, "
+        "`<number`, or null where the paper has none.",
     ),
 ]
 
