@@ -41,6 +41,7 @@ RANGES: dict[str, tuple[float, float]] = {  # what a unit allows; others: anythi
 class Paper(Strict):
     """A paper whose tables are here."""
 
+    name: Words = Field(description="what its method is called")
     title: Words = Field(description="in full")
     authors: Words = Field(description="as one cites them")
     venue: Words = Field(description="where it appeared")
@@ -50,8 +51,8 @@ class Paper(Strict):
 
     @property
     def cited(self) -> str:
-        """As `Kazdan et al., ICLR 2025`."""
-        return f"{self.authors}, {self.venue} {self.year}"
+        """As `CPSample (Kazdan et al., ICLR 2025)`."""
+        return f"{self.name} ({self.authors}, {self.venue} {self.year})"
 
 
 class Elsewhere(Strict):
