@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from leakboard.measures.grid import chosen
-from leakboard.measures.ranking import FORMATS, interval
+from leakboard.measures.shown import FORMATS, interval
 from leakboard.measures.strongest import NUMBERS
 from leakboard.report.cells import Cell, span, why
 
