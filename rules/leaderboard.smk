@@ -78,6 +78,25 @@ rule rank:
         "../workflow/rank.py"
 
 
+rule cite:
+    """Put what papers report beside what was measured."""
+    input:
+        measurements=rules.gather.output.parquet,
+        reported=REPORTED,
+        code=code("cite"),
+    output:
+        csv="results/{track}/reported.csv",
+        record="results/{track}/records/cite.json",
+    log:
+        "results/logs/cite/{track}.log",
+    conda:
+        "../envs/leakboard.yaml"
+    params:
+        spec=spec("cite"),
+    script:
+        "../workflow/cite.py"
+
+
 rule figures:
     """Draw what a person would look at."""
     input:

@@ -24,6 +24,7 @@ from leakboard import measurements, resolve
 from leakboard.counterparts import COLUMNS, EXPLAINED, beside, frame
 from leakboard.errors import UserError
 from leakboard.measures import audit, copying, extraction, grid, similarity
+from leakboard.measures.bootstrap import Resampler
 from leakboard.measures.measure import Measure
 from leakboard.quality import quality
 from leakboard.reported import RANGES, Number, family, read
@@ -152,9 +153,8 @@ def judged() -> Iterator[Measure]:
     yield from extraction.extraction(drawn, s, members=40, **space)
     yield from grid.family({1.0: drawn, 2.0: drawn}, s, members=40, **space)
     pool, fold = np.repeat(["members", "held-out"], 100), np.tile(["dev", "test"], 100)
-    yield from audit.audit(
-        {"net": {"pool": pool, "fold": fold, "score": rng.normal(size=200)}}, rng
-    )
+    scored = {"pool": pool, "fold": fold, "score": rng.normal(size=200)}
+    yield from audit.audit({"net": scored}, Resampler(0))
     yield from quality(features[:30], features[30:], "x")
 
 

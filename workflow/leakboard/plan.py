@@ -104,6 +104,21 @@ class Plan(Measured):
             "scores": [digest(self.attack(*names)) for names in self.every_score],
         }
 
+    def cite(self) -> Spec:
+        """What papers report beside what is measured; entries of a family count as one attack."""
+        judges = self.track.evaluation
+        families = filter(None, (entry.family for entry in self.board.attacks.values()))
+        told = any(self.knows_classes(name) for name in self.board.defenses)
+        return {
+            "stage": "cite",
+            "track": self.board.name,
+            "gathered": digest(self.gather()),
+            "defenses": sorted(self.board.defenses),
+            "attacks": sorted({*self.board.attacks, *families}),
+            "model": "class-conditional" if told else "unconditional",
+            "judges": [judges.copies, judges.quality],
+        }
+
     def _caveat(self, defense: str) -> str:
         """What a reader must know before comparing, the entry's own words first."""
         entry, judge = self.board.defenses[defense], self.track.evaluation.copies

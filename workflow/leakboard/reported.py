@@ -18,9 +18,10 @@ import pydantic
 import yaml
 from pydantic import Field, StringConstraints, ValidationError
 
-from leakboard.config import Access, Name, Strict
+from leakboard.entries import Access
 from leakboard.errors import UserError
 from leakboard.plugins import did_you_mean
+from leakboard.strict import Name, Strict
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Model = Literal["unconditional", "class-conditional", "text-to-image"]

@@ -21,8 +21,15 @@ from typing import Any
 Files = Mapping[str, Sequence[str | Path]]
 
 MEASURED = ("describe", "screening", "copying", "quality", "membership", "extraction", "theory")
-DERIVED = ("gather", "compare", "rank", "figures", "page")  # in the order in which they are made
-VERIFIED = ("gather", "compare", "rank")  # of which every number can be compared
+DERIVED = (
+    "gather",
+    "compare",
+    "rank",
+    "cite",
+    "figures",
+    "page",
+)  # in the order in which they are made
+VERIFIED = ("gather", "compare", "rank", "cite")  # of which every number can be compared
 
 
 def load(stage: str) -> Any:
