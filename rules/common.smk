@@ -19,9 +19,9 @@ run.guard()  # jobs end with this process, and this process with `make`
 
 HOME = Path(workflow.basedir)
 GPU = run.gpu()  # what a network's job asks for: one GPU, or where there is none, nothing
-REPORTED = next(
-    (f for f in ("config/reported.yaml",) if Path(f).is_file()), str(HOME / "config/reported.yaml")
-)
+REPORTED = "config/reported.yaml"
+if not Path(REPORTED).is_file():
+    REPORTED = str(HOME / REPORTED)
 NAMED = ", ".join(os.path.relpath(f) for f in workflow.configfiles) or "config/config.yaml"
 
 try:
