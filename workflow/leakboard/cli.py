@@ -18,6 +18,9 @@ def main() -> None:
     commands.add_parser(
         "run", help="reproduce the leaderboard: Snakemake with its arguments", add_help=False
     )
+    commands.add_parser(
+        "board", help="make tables and a page of what there is, and run nothing", add_help=False
+    )
     list_ = commands.add_parser("list", help="name the methods that can be used in the config")
     list_.add_argument("group", nargs="?", help="defenses, attacks, trainers, ...")
     docs = commands.add_parser("docs", help="write the JSON schemas and config/README.md anew")
@@ -25,13 +28,13 @@ def main() -> None:
     verify = commands.add_parser("verify", help="compute every number again from its files")
     verify.add_argument("--root", type=Path, default=Path("results"), help="the results folder")
     arguments, rest = parser.parse_known_args()
-    if rest and arguments.command != "run":
+    if rest and arguments.command not in ("run", "board"):
         parser.error(f"unknown arguments: {' '.join(rest)}")
     try:
-        if arguments.command == "run":
+        if arguments.command in ("run", "board"):
             from leakboard import run
 
-            run.main(sys.argv[2:])
+            run.main(sys.argv[2:], board=arguments.command == "board")
         elif arguments.command == "list":
             _list(arguments.group)
         elif arguments.command == "verify":

@@ -21,6 +21,6 @@ def make(spec: dict[str, Any], files: Files) -> dict[str, Any]:
     spent = costs(perf, spec["trainings"])
     board = ranking.leaderboard(rows, spent, spec["defenses"], spec["headline"], spec["contenders"])
     text = ranking.to_markdown(board, control.blind(rows))
-    if lacking := measurements.lacking(rows):
-        text = "\n".join(["**INCOMPLETE**", "", *(f"- {each}" for each in lacking), "", text])
+    if reasons := measurements.reasons(rows):
+        text = "\n".join(["**INCOMPLETE**", "", *(f"- {each}" for each in reasons), "", text])
     return {"csv": board, "md": text, "trainings": trainings(perf, spec["networks"])}
