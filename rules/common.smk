@@ -5,6 +5,8 @@ out   PLANS, one plan per track; nothing on disk
 """
 
 import os
+import shutil
+import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError

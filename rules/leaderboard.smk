@@ -126,22 +126,25 @@ rule figures:
         "../workflow/figures.py"
 
 
+PAGE = {name: PLANS[name].page() for name in sorted(PLANS)}
+
+
 rule page:
     """Write the page: one file, no request to any host."""
     input:
-        tables=expand(rules.rank.output.csv, track=sorted(PLANS)),
-        trainings=expand(rules.rank.output.trainings, track=sorted(PLANS)),
-        measurements=expand(rules.gather.output.parquet, track=sorted(PLANS)),
-        figures=expand(list(rules.figures.output)[:-1], track=sorted(PLANS)),
+        tables=expand(rules.rank.output.csv, track=PAGE),
+        trainings=expand(rules.rank.output.trainings, track=PAGE),
+        measurements=expand(rules.gather.output.parquet, track=PAGE),
+        figures=expand(list(rules.figures.output)[:-1], track=PAGE),
         code=code("page"),
     output:
         html=report("results/leaderboard.html", category="leaderboard"),
-        records=expand("results/{track}/records/page.json", track=sorted(PLANS)),
+        records=expand("results/{track}/records/page.json", track=PAGE),
     log:
         "results/logs/page.log",
     conda:
         "../envs/leakboard.yaml"
     params:
-        spec=canonical({name: plan.page() for name, plan in PLANS.items()}),
+        spec=canonical(PAGE),
     script:
         "../workflow/page.py"

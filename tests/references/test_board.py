@@ -64,9 +64,9 @@ def rows() -> list[dict[str, Any]]:
     return found
 
 
-def judge(measured: list[dict[str, Any]]) -> Any:
+def judge(measured: list[dict[str, Any]], *reasons: str) -> Any:
     costs = pd.DataFrame([{**COSTS, "defense": name} for name in SPEC["defenses"]])
-    return judged(pd.DataFrame(measured), costs, pd.DataFrame(columns=PAIRS), SPEC)
+    return judged(pd.DataFrame(measured), costs, pd.DataFrame(columns=PAIRS), SPEC, reasons)
 
 
 def test_a_sound_and_whole_board_is_valid_and_complete():
@@ -83,10 +83,10 @@ def test_a_cell_that_failed_is_named_with_its_reason_and_its_row_has_no_rank():
         else r
         for r in rows()
     ]
-    found = judge(lost)
+    found = judge(lost, "2 cells: the disk is full")
     assert found.verdict["valid"]
     assert not found.verdict["complete"]
-    assert "pia on the weights of amg, seed 0: failed: the disk is full" in found.verdict["missing"]
+    assert found.verdict["missing"] == ["2 cells: the disk is full"]
     table = found.table.set_index("defense")
     assert table.loc["amg", "unranked"].startswith("incomplete")
     assert np.isnan(table.loc["amg", "weights_auc"])

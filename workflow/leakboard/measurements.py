@@ -51,6 +51,17 @@ def rows(cells: Iterable[Measured]) -> list[dict[str, Any]]:
     return [row for spec, measures in cells for row in _rows(spec, measures)]
 
 
+def absent(
+    spec: Mapping[str, Any], metrics: Iterable[str], status: str, note: str
+) -> list[dict[str, Any]]:
+    """Rows without a number of a cell that has none, and the reason in their status and note."""
+    none = {"value": None, "ci_low": None, "ci_high": None, "n": None, "unit": "", "better": ""}
+    about = {key: value for key, value in spec["about"].items() if key in COLUMNS}
+    said = {**about, **none, "digest": digest(spec), "status": status, "note": note}
+    reported = spec["about"]["reported"]
+    return [{**said, "metric": each, "reported": reported.get(each)} for each in metrics]
+
+
 def cells(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The specs of the cells in a file: most hold one."""
     return spec.get("cells", [spec])
@@ -110,6 +121,13 @@ def lacking(table: pd.DataFrame) -> list[str]:
     """Of each cell that failed or was not measured, a sentence that says so, and why."""
     rows = table[table["status"].isin(LACKING)].drop_duplicates("digest")
     return [f"{name_of(row)}: {row['status']}: {row['note']}" for row in rows.to_dict("records")]
+
+
+def reasons(table: pd.DataFrame) -> list[str]:
+    """Why cells lack their numbers, each reason once, with the number of cells: `3 cells: ...`."""
+    rows = table[table["status"].isin(LACKING)].drop_duplicates("digest")
+    counts = rows["note"].value_counts(sort=False)
+    return [f"{n} cell{'s' * (n != 1)}: {note}" for note, n in counts.items()]
 
 
 def name_of(row: Mapping[Any, Any]) -> str:

@@ -21,12 +21,17 @@ Outputs = Mapping[str, str | Path]
 def write(outputs: Outputs, spec: Mapping[str, Any], files: Files, made: Mapping[str, Any]) -> None:
     """Write what a stage has made, each output by its name, and under `record` what from."""
     others = {name: path for name, path in outputs.items() if name != "record"}
-    for name, path in others.items():
+    contents(others, spec, made)
+    record(outputs["record"], spec, files, others)
+
+
+def contents(outputs: Outputs, spec: Mapping[str, Any], made: Mapping[str, Any]) -> None:
+    """Write what a stage has made, each output by its name."""
+    for name, path in outputs.items():
         if Path(path).suffix == ".parquet":
             write_table(path, spec, made[name])
         else:
             write_bytes(path, as_bytes(path, made[name]))
-    record(outputs["record"], spec, files, others)
 
 
 def record(path: str | Path, spec: Mapping[str, Any], files: Files, outputs: Outputs) -> None:

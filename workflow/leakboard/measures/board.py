@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,6 @@ import pandas as pd
 from leakboard.measures.control import controls, verdict
 from leakboard.measures.ranking import leaderboard
 from leakboard.measures.standings import standings
-
-ABSENT = ("failed", "missing", "skipped")  # status of a row that stands for a cell without numbers
 
 
 @dataclass(frozen=True)
@@ -30,16 +28,24 @@ class Judged:
 
 
 def judged(
-    measurements: pd.DataFrame, costs: pd.DataFrame, pairs: pd.DataFrame, spec: Mapping[str, Any]
+    measurements: pd.DataFrame,
+    costs: pd.DataFrame,
+    pairs: pd.DataFrame,
+    spec: Mapping[str, Any],
+    reasons: Sequence[str] = (),
 ) -> Judged:
-    """Judge one track. pairs: what the stage `compare` found; spec: what `rank` is told."""
+    """Judge one track. pairs: what the stage `compare` found; spec: what `rank` is told.
+
+    reasons: why cells lack their numbers, of rows whose status is neither ok nor unresolved.
+    """
     entries, headline = spec["defenses"], spec["headline"]
     table = leaderboard(measurements, costs, entries, headline, spec["contenders"])
     table, compared, smallest = standings(table, pairs, spec["gate"])
     roles = {name: entry["role"] for name, entry in entries.items()}
     sizes = {key: spec[key] for key in ("gate", "calibration", "members")}
     found = controls(measurements, roles, headline, **sizes)
-    missing = _missing(measurements, table)
+    lost = ~measurements["status"].isin(["", "ok", "unresolved"])
+    missing = _missing(reasons, set(measurements.loc[lost, "defense"]), table)
     said = {
         "track": spec["track"],
         **verdict(found, roles),
@@ -50,17 +56,10 @@ def judged(
     return Judged(table, compared, found, said)
 
 
-def _missing(measurements: pd.DataFrame, table: pd.DataFrame) -> list[str]:
-    """What lacks, in sentences: cells that say so themselves, then rows that lack something."""
-    absent = measurements[measurements["status"].isin(ABSENT)]
-    said = []
-    for row in absent.astype(object).where(absent.notna(), "").to_dict("records"):
-        seen = f" on the {row['sees']}" if row["sees"] else ""
-        what = f"{row['attack']}{seen}" if row["attack"] else str(row["metric"])
-        whom = f" of {row['defense']}" if row["defense"] else ""
-        said.append(f"{what}{whom}, seed {row['seed']}: {row['status']}: {row['note']}")
-    told = set(absent["defense"])
-    for row in table.to_dict("records"):
-        if row["status"] != "complete" and row["defense"] not in told:
-            said.append(f"{row['defense']}: {row['status']}")
-    return list(dict.fromkeys(said))
+def _missing(reasons: Sequence[str], absent: set[str], table: pd.DataFrame) -> list[str]:
+    """What lacks, in sentences: the reasons that cells give themselves, then rows without any."""
+    silent = table[(table["status"] != "complete") & ~table["defense"].isin(absent)]
+    return [
+        *reasons,
+        *(f"{row['defense']}: {row['status']}" for row in silent.to_dict("records")),
+    ]

@@ -23,7 +23,7 @@ def make(spec: dict[str, Any], files: Files) -> dict[str, Any]:
     measurements.check(rows, spec["digests"])
     pairs = artefacts.read_table(files["compared"][0], spec["compared"])
     perf = [artefacts.read_json(f) for f in (*files["trained"], *files["drawn"])]
-    found = judged(rows, costs(perf, spec["trainings"]), pairs, spec)
+    found = judged(rows, costs(perf, spec["trainings"]), pairs, spec, measurements.reasons(rows))
     return {
         "csv": found.table,
         "md": to_markdown(found.table, found.verdict),
