@@ -355,6 +355,9 @@ def test_a_score_at_zero_and_a_constant_score_keep_an_interval():
         found, low, high = auc_interval(scores, members, resampled(members))
         assert low <= value == found <= high
         assert high - low > 0.1
+        value, low, high = asr_interval(scores, members, resampled(members))
+        assert value == low == 0.5
+        assert high > 0.6
 
 
 NAMES = [
