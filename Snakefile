@@ -20,6 +20,7 @@ include: "rules/attacks.smk"
 include: "rules/measures.smk"
 include: "rules/extraction.smk"
 include: "rules/leaderboard.smk"
+include: "rules/incomplete.smk"
 
 
 rule all:
@@ -32,5 +33,16 @@ rule all:
         "results/leaderboard.html",
 
 
+onstart:
+    shutil.rmtree("results/incomplete", ignore_errors=True)
+    if run.only_board():
+        show_what_there_is(after_failure=False)
+        sys.exit()
+
+
 onsuccess:
     show(list(PLANS))
+
+
+onerror:
+    show_what_there_is(after_failure=True)

@@ -5,6 +5,8 @@ out   PLANS, one plan per track; nothing on disk
 """
 
 import os
+import shutil
+import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -19,6 +21,9 @@ run.guard()  # jobs end with this process, and this process with `make`
 
 HOME = Path(workflow.basedir)
 GPU = run.gpu()  # what a network's job asks for: one GPU, or where there is none, nothing
+REPORTED = "config/reported.yaml"
+if not Path(REPORTED).is_file():
+    REPORTED = str(HOME / REPORTED)
 NAMED = ", ".join(os.path.relpath(f) for f in workflow.configfiles) or "config/config.yaml"
 
 try:

@@ -1,7 +1,8 @@
 """Leaderboard: all rows of a track in, tables, figures and the page out.
 
 in    results/{track}/measurements/**.json, results/{track}/perf/**.json
-out   results/{track}/measurements.{csv,parquet}, leaderboard.{csv,md}, trainings.csv, figures/*.png
+out   results/{track}/measurements.{csv,parquet}, leaderboard.{csv,md}, comparisons.{csv,parquet},
+      controls.csv, verdict.json, trainings.csv, figures/*.png
       results/leaderboard.html   over all tracks
 """
 
@@ -20,6 +21,7 @@ rule gather:
     output:
         csv="results/{track}/measurements.csv",
         parquet="results/{track}/measurements.parquet",
+        record="results/{track}/records/gather.json",
     log:
         "results/logs/gather/{track}.log",
     conda:
@@ -30,17 +32,42 @@ rule gather:
         "../workflow/gather.py"
 
 
+rule compare:
+    """Compare every two defenses, on the same images and the same noise."""
+    input:
+        tables=made("similarity", "table", "tables"),
+        scores=made("attack", "scores", "every_score"),
+        background=made("background", "table", "headline"),
+        code=code("compare"),
+    output:
+        parquet="results/{track}/comparisons.parquet",
+        record="results/{track}/records/compare.json",
+    log:
+        "results/logs/compare/{track}.log",
+    conda:
+        "../envs/leakboard.yaml"
+    params:
+        spec=spec("compare"),
+    script:
+        "../workflow/compare.py"
+
+
 rule rank:
-    """Make one row of each defense."""
+    """Judge the track: ranks, comparisons, controls, and the verdict over all of it."""
     input:
         measurements=rules.gather.output.parquet,
+        compared=rules.compare.output.parquet,
         trained=made("train", "perf", "trainings"),
         drawn=made("sample", "perf", "drawings"),
         code=code("rank"),
     output:
         csv="results/{track}/leaderboard.csv",
         md="results/{track}/leaderboard.md",
+        comparisons="results/{track}/comparisons.csv",
+        controls="results/{track}/controls.csv",
+        verdict="results/{track}/verdict.json",
         trainings="results/{track}/trainings.csv",
+        record="results/{track}/records/rank.json",
     log:
         "results/logs/rank/{track}.log",
     conda:
@@ -49,6 +76,25 @@ rule rank:
         spec=spec("rank"),
     script:
         "../workflow/rank.py"
+
+
+rule cite:
+    """Put what papers report beside what was measured."""
+    input:
+        measurements=rules.gather.output.parquet,
+        reported=REPORTED,
+        code=code("cite"),
+    output:
+        csv="results/{track}/reported.csv",
+        record="results/{track}/records/cite.json",
+    log:
+        "results/logs/cite/{track}.log",
+    conda:
+        "../envs/leakboard.yaml"
+    params:
+        spec=spec("cite"),
+    script:
+        "../workflow/cite.py"
 
 
 rule figures:
@@ -69,6 +115,7 @@ rule figures:
         similarity="results/{track}/figures/similarity.png",
         extraction="results/{track}/figures/extraction.png",
         loss="results/{track}/figures/loss.png",
+        record="results/{track}/records/figures.json",
     log:
         "results/logs/figures/{track}.log",
     conda:
@@ -79,21 +126,25 @@ rule figures:
         "../workflow/figures.py"
 
 
+PAGE = {name: PLANS[name].page() for name in sorted(PLANS)}
+
+
 rule page:
     """Write the page: one file, no request to any host."""
     input:
-        tables=expand(rules.rank.output.csv, track=PLANS),
-        trainings=expand(rules.rank.output.trainings, track=PLANS),
-        measurements=expand(rules.gather.output.parquet, track=PLANS),
-        figures=expand(list(rules.figures.output), track=PLANS),
+        tables=expand(rules.rank.output.csv, track=PAGE),
+        trainings=expand(rules.rank.output.trainings, track=PAGE),
+        measurements=expand(rules.gather.output.parquet, track=PAGE),
+        figures=expand(list(rules.figures.output)[:-1], track=PAGE),
         code=code("page"),
     output:
         html=report("results/leaderboard.html", category="leaderboard"),
+        records=expand("results/{track}/records/page.json", track=PAGE),
     log:
         "results/logs/page.log",
     conda:
         "../envs/leakboard.yaml"
     params:
-        spec=canonical({name: plan.page() for name, plan in PLANS.items()}),
+        spec=canonical(PAGE),
     script:
         "../workflow/page.py"

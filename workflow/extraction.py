@@ -2,24 +2,10 @@
 
 import json
 
-from leakboard import artefacts, extraction, measurements, plugins
-from leakboard.digests import canonical
+from leakboard import measurements, stages
 from leakboard.job import job
+from leakboard.stages import extraction
 
 with job(snakemake.log[0]):
-    spec, files = json.loads(snakemake.params.spec), snakemake.input
-    tables = {
-        digest: artefacts.read_table(file, digest)
-        for file, digest in zip(files.tables, spec["tables"], strict=True)
-    }
-    background = artefacts.read_table(files.background[0], spec["background"])
-    background = background["similarity"].to_numpy()
-    drawn = extraction.pictures(files.samples, spec["samples"])
-    done, cells = {}, []
-    for cell in spec["cells"]:  # defenses that are drawn from alike have the same numbers
-        key = canonical({**cell, "about": None})
-        if key not in done:
-            attack = plugins.load("attacks", **cell["method"]) if cell["method"] else None
-            done[key] = extraction.measured(cell, tables, background, attack, drawn)
-        cells.append((cell, done[key]))
-    measurements.write_cells(snakemake.output.cell, cells)
+    spec, files = json.loads(snakemake.params.spec), stages.inputs(snakemake.input)
+    measurements.write(snakemake.output.cell, spec, files, extraction.measure(spec, files))

@@ -2,12 +2,10 @@
 
 import json
 
-from leakboard import artefacts, measurements
+from leakboard import records, stages
 from leakboard.job import job
+from leakboard.stages import gather
 
 with job(snakemake.log[0]):
-    spec = json.loads(snakemake.params.spec)
-    files = {stage: snakemake.input.get(stage, []) for stage in spec["digests"]}
-    table = measurements.gather(files, spec["digests"])
-    artefacts.write_table(snakemake.output.parquet, spec, table)
-    artefacts.write_csv(snakemake.output.csv, table)
+    spec, files = json.loads(snakemake.params.spec), stages.inputs(snakemake.input)
+    records.write(snakemake.output, spec, files, gather.make(spec, files))

@@ -2,16 +2,10 @@
 
 import json
 
-import numpy as np
-
-from leakboard import artefacts, measurements
+from leakboard import measurements, stages
 from leakboard.job import job
-from leakboard.measures.screening import screening
+from leakboard.stages import screening
 
 with job(snakemake.log[0]):
-    spec = json.loads(snakemake.params.spec)
-    shards = [artefacts.read_npz(file, spec["samples"]) for file in snakemake.input.samples]
-    tries, passed = (np.concatenate([s[key] for s in shards]) for key in ("tries", "passed"))
-    measurements.write_cell(
-        snakemake.output.cell, spec, screening(tries, passed, spec["extractor"])
-    )
+    spec, files = json.loads(snakemake.params.spec), stages.inputs(snakemake.input)
+    measurements.write(snakemake.output.cell, spec, files, screening.measure(spec, files))

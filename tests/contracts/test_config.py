@@ -367,8 +367,8 @@ BAD = {  # what is wrong: the edit, then what the only line of the message must 
         [SHARED, "defenses.rejection.params.tries", "greater than or equal to 1"],
     ),
     "denoisers with and without classes in one defense": (
-        {f"{SHARED}: defenses/average/denoisers": ["half-a", "class-conditional"]},
-        [SHARED, "defenses.average.denoisers", "class-conditional knows classes"],
+        {f"{SHARED}: defenses/dualmd/denoisers": ["half-a", "class-conditional"]},
+        [SHARED, "defenses.dualmd.denoisers", "class-conditional knows classes"],
     ),
     "a network without classes that starts from one with them": (
         {f"{SHARED}: networks/base/init": "class-conditional"},
@@ -393,6 +393,18 @@ BAD = {  # what is wrong: the edit, then what the only line of the message must 
     "a network that starts from itself": (
         {f"{SHARED}: networks/base/init": "base"},
         [SHARED, "networks.base", "base -> base"],
+    ),
+    "a control that saw members": (
+        {f"{SHARED}: defenses/never-saw-members/denoisers": ["base"]},
+        [SHARED, "defenses.never-saw-members.role", "base learned from members"],
+    ),
+    "a control that was taught by who saw members": (
+        {f"{SHARED}: defenses/never-saw-members/denoisers": ["distilled"]},
+        [SHARED, "defenses.never-saw-members.role", "learned from half-a, half-b, members"],
+    ),
+    "another role for the undefended model": (
+        {f"{SHARED}: defenses/none/role": "noise"},
+        [SHARED, "defenses.none.role", "the undefended model"],
     ),
     "a cycle of two networks": (
         {f"{SHARED}: networks/pretrained/init": "base"},

@@ -34,6 +34,7 @@ SETTINGS = {
     "gradient_clip": 1.0,
     "ema_decay": 0.99,
     "flip": True,
+    "stop_after": 1.0,
 }
 
 

@@ -4,20 +4,22 @@ from functools import partial
 
 import numpy as np
 import pytest
-from scipy.stats import binom, norm
+from scipy.stats import binomtest, norm
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from leakboard.measures import Measure
+from leakboard.measures import Measure, bootstrap
+from leakboard.measures.bootstrap import Resampler, Resamples, auc_interval, placements
 from leakboard.measures.membership import (
     MIN_FALSE_POSITIVES,
     asr,
+    asr_interval,
     auc,
     best_threshold,
-    bootstrap,
     membership,
     rates,
     resolvable,
     roc,
+    roc_band,
     threshold_at_fpr,
     tpr_at_fpr,
 )
@@ -210,68 +212,152 @@ def test_a_rate_is_resolvable_from_five_false_positives_on():
     assert not resolvable(4999, 0.001)
 
 
-def test_the_bootstrap_is_the_plain_loop_over_resampled_images():
-    scores, members = pools(40, 50)
-    low, high = bootstrap(auc, scores, members, np.random.default_rng(0), 4000)
-    rng = np.random.default_rng(1)
+def brute_bootstrap(statistic, scores, members, rng, resamples=1500, level=0.95):
+    """The textbook: draw members and strangers again, measure, take quantiles."""
     m, s = scores[members], scores[~members]
-    values = []
-    for _ in range(1500):
-        a, b = rng.choice(m, m.size), rng.choice(s, s.size)
-        values.append(np.mean(a[:, None] > b) + 0.5 * np.mean(a[:, None] == b))
-    assert (low, high) == pytest.approx(np.quantile(values, [0.025, 0.975]), abs=0.015)
+    is_member = np.arange(scores.size) < m.size
+    drawn = [
+        np.concatenate([rng.choice(m, m.size), rng.choice(s, s.size)]) for _ in range(resamples)
+    ]
+    values = [statistic(one, is_member) for one in drawn]
+    return np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
 
 
-def test_the_bootstrap_does_not_depend_on_who_is_listed_first_or_on_a_global_seed():
+def resampled(members, seed=0, count=500):
+    return Resamples(members, np.random.default_rng(seed), count)
+
+
+KNOWN = np.arange(500) < 200  # members, listed first
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.8, 2.0])
+def test_the_auc_interval_is_that_of_the_plain_loop_over_resampled_images(shift):
+    scores, members = pools(120, 150, shift=shift)
+    value, low, high = auc_interval(scores, members, resampled(members, count=4000))
+    ends = brute_bootstrap(auc, scores, members, np.random.default_rng(1))
+    assert value == pytest.approx(roc_auc_score(members, scores), abs=1e-12)
+    assert (low, high) == pytest.approx(ends, abs=0.2 * (ends[1] - ends[0]))
+    assert high - low == pytest.approx(ends[1] - ends[0], rel=0.1)
+
+
+def test_every_replicate_is_that_of_the_images_it_drew():
+    """Small moves: the linear AUC of a resample is within a few percent of counting its pairs."""
+    scores, members = pools(200, 300)
+    resamples = resampled(members, count=50)
+    replicates = resamples.aucs(placements(scores, members)[None])[0]
+    inside, outside = (drawn.T.astype(int) for drawn in resamples._drawn)
+    assert set(inside.sum(1)) == {200}
+    assert set(outside.sum(1)) == {300}
+    counted = [
+        auc(np.concatenate([np.repeat(scores[members], a), np.repeat(scores[~members], b)]), KNOWN)
+        for a, b in zip(inside, outside, strict=True)
+    ]
+    assert np.corrcoef(counted, replicates)[0, 1] > 0.998
+    assert replicates == pytest.approx(counted, abs=0.004)
+
+
+@pytest.mark.parametrize("decimals", [None, 1, 0])
+def test_placements_are_the_shares_that_an_image_outdoes(decimals):
+    scores, members = pools(31, 44, decimals=decimals)
+    for i, share in enumerate(placements(scores, members)):
+        others = scores[members != members[i]]
+        outdone = others < scores[i] if members[i] else others > scores[i]
+        counted = np.mean(outdone) + np.mean(others == scores[i]) / 2
+        assert share == pytest.approx(counted, abs=1e-12)
+    for side in (members, ~members):
+        mean = placements(scores, members)[side].mean()
+        assert mean == pytest.approx(roc_auc_score(members, scores), abs=1e-12)
+
+
+def test_the_bootstrap_draws_from_nothing_but_its_seed():
     scores, members = pools(40, 50)
-    order = np.argsort(~members, kind="stable")
-    first = bootstrap(auc, scores, members, np.random.default_rng(0), 100)
-    assert first == bootstrap(auc, scores[order], members[order], np.random.default_rng(0), 100)
+    first = auc_interval(scores, members, Resampler(7)(members))
+    assert first == auc_interval(scores, members, Resampler(7)(members))
+    assert first != auc_interval(scores, members, Resampler(8)(members))
+    resampler = Resampler(7)
+    assert resampler(members) is resampler(members.copy())
+    assert resampler(~members) is not resampler(members)
+    again = resampler(members)
+    assert again.generator().random() == again.generator().random()
 
 
-def test_the_bootstrap_moves_the_threshold_with_each_resample():
-    """With its threshold held fixed, the TPR of 300 members would be known much better."""
-    scores, members = pools(300, 300, shift=1.5)
-    statistic = partial(tpr_at_fpr, fpr=0.02)
-    low, high = bootstrap(statistic, scores, members, np.random.default_rng(0))
-    tpr = tpr_at_fpr(scores, members, 0.02)
-    assert high - low > 1.3 * 2 * 1.96 * np.sqrt(tpr * (1 - tpr) / 300)
+def test_resamples_of_other_images_are_refused():
+    scores, members = pools(40, 50)
+    for interval in (auc_interval, asr_interval):
+        with pytest.raises(ValueError, match="other members"):
+            interval(scores, members, resampled(~members))
 
 
-def test_the_bootstrap_interval_covers_the_true_auc():
-    truth, repeats, members = norm.cdf(1 / 2**0.5), 200, np.arange(100) < 50
-    rng = np.random.default_rng(4)
-    hits = 0
-    for _ in range(repeats):
-        low, high = bootstrap(auc, rng.normal(size=100) + members, members, rng, 300)
-        hits += low <= truth <= high
-    assert binom.ppf(0.001, repeats, 0.95) - 4 <= hits < repeats  # percentile: slightly short
+def test_resamples_of_many_images_are_fewer_and_never_too_few(monkeypatch):
+    monkeypatch.setattr(bootstrap, "ROOM", 50_000)
+    assert Resamples(pools(40, 60)[1], np.random.default_rng(0)).count == 500
+    assert Resamples(pools(400, 600)[1], np.random.default_rng(0)).count == bootstrap.LEAST
 
 
-@pytest.mark.parametrize("statistic", [auc, asr, partial(tpr_at_fpr, fpr=0.05)])
-def test_a_perfect_score_keeps_an_interval_below_one(statistic):
+def test_the_roc_band_holds_the_exact_roc_in_one_pass():
+    for decimals in (None, 1):
+        scores, members = pools(90, 100, decimals=decimals)
+        fprs = [0, 0.01, 0.07, 0.29, 0.5, 1]
+        tpr, low, high = roc_band(scores, members, fprs, np.random.default_rng(0))
+        assert tpr.tolist() == [tpr_at_fpr(scores, members, fpr) for fpr in fprs]
+        assert (low <= tpr).all()
+        assert (tpr <= high).all()
+        assert (np.diff(low) >= -0.03).all()
+        assert (np.diff(high) >= -0.03).all()
+
+
+@pytest.mark.parametrize("share", [0, 0.3, 1])
+def test_where_the_threshold_cannot_matter_the_band_is_clopper_and_pearsons(share):
+    """Some members above all strangers, the others below all: the TPR is the same anywhere."""
+    members = np.arange(2100) < 100
+    scores = np.where(members, np.where(np.arange(2100) < 100 * share, 9.0, -9.0), 0.0)
+    scores = scores + np.where(members, 0, np.random.default_rng(0).normal(size=2100))
+    tpr, low, high = roc_band(scores, members, [0.05], np.random.default_rng(1), draws=20_000)
+    exact = binomtest(round(100 * share), 100).proportion_ci()
+    assert tpr == pytest.approx(share)
+    assert low == pytest.approx(exact.low, abs=0.006)
+    assert high == pytest.approx(exact.high, abs=0.006)
+
+
+@pytest.mark.parametrize("shift", [0.5, 1.5, 3.0])
+def test_the_band_is_as_wide_as_a_bootstrap_that_moves_its_threshold(shift):
+    """With its threshold held fixed, the TPR of 1,000 members would be known much better."""
+    scores, members = pools(1000, 1000, shift=shift)
+    tpr, low, high = roc_band(scores, members, [0.05], np.random.default_rng(0))
+    statistic = partial(tpr_at_fpr, fpr=0.05)
+    ends = brute_bootstrap(statistic, scores, members, np.random.default_rng(1), 600)
+    assert 0.95 < (high - low)[0] / (ends[1] - ends[0]) < 1.4
+    known = 2 * 1.96 * np.sqrt(tpr * (1 - tpr) / 1000)[0]
+    assert (high - low)[0] > 1.2 * known
+
+
+def test_the_interval_of_the_best_threshold_is_the_plain_loops_mirrored():
+    """Up to as many images as there are steps the paths are exact, thinned thresholds are close."""
+    for n, within in ((250, 0.006), (3000, 0.003)):
+        scores, members = pools(n, n, shift=0.8)
+        value, low, high = asr_interval(scores, members, resampled(members, count=2000))
+        ends = brute_bootstrap(asr, scores, members, np.random.default_rng(1), 800)
+        assert value == pytest.approx(asr(scores, members), abs=1e-12)
+        assert [low, high] == pytest.approx(2 * value - ends[::-1], abs=within)
+
+
+@pytest.mark.parametrize("interval", [auc_interval, asr_interval])
+def test_a_perfect_score_keeps_an_interval_below_one(interval):
     members = np.arange(70) < 30
-    low, high = bootstrap(statistic, members * 1.0, members, np.random.default_rng(0), 50)
-    assert high == 1
+    value, low, high = interval(members * 1.0, members, resampled(members))
+    assert value == high == 1
     assert low == pytest.approx(0.025 ** (1 / 30))  # all of 30 disjoint pairs
 
 
 def test_a_score_at_zero_and_a_constant_score_keep_an_interval():
     members = np.arange(70) < 30
     for scores, value in ((-1.0 * members, 0), (np.ones(70), 0.5)):
-        low, high = bootstrap(auc, scores, members, np.random.default_rng(0), 50)
-        assert low <= value <= high
+        found, low, high = auc_interval(scores, members, resampled(members))
+        assert low <= value == found <= high
         assert high - low > 0.1
-
-
-def test_the_widened_interval_covers_an_auc_that_is_nearly_one():
-    rng, members = np.random.default_rng(5), np.arange(40) < 20
-    shift, repeats = 3.0, 200
-    hits = 0
-    for _ in range(repeats):
-        low, high = bootstrap(auc, rng.normal(size=40) + shift * members, members, rng, 100)
-        hits += low <= norm.cdf(shift / 2**0.5) <= high
-    assert hits / repeats > 0.85
+        value, low, high = asr_interval(scores, members, resampled(members))
+        assert value == low == 0.5
+        assert high > 0.6
 
 
 NAMES = [
@@ -286,7 +372,7 @@ NAMES = [
 
 
 def judged(dev, test, seed=0) -> dict[str, Measure]:
-    return {m.metric: m for m in membership(dev, test, np.random.default_rng(seed))}
+    return {m.metric: m for m in membership(dev, test, resampled(test[1], seed))}
 
 
 def test_membership_names_every_measure_and_repeats_itself():

@@ -4,13 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import binomtest
+from sklearn.metrics import roc_auc_score
 
 from leakboard import measurements
 from leakboard.costs import costs, trainings
 from leakboard.digests import digest
 from leakboard.errors import UserError
 from leakboard.measures import copying
-from leakboard.measures.audit import audit
+from leakboard.measures.audit import audit, scored
+from leakboard.measures.bootstrap import Resampler
 from leakboard.measures.measure import Measure
 from leakboard.measures.screening import screening
 
@@ -33,33 +35,33 @@ def scores(shift, fold_shift=0.0, n=(200, 1000), seed=0):
 
 
 def test_members_that_score_higher_give_an_auc_above_one_half_and_a_positive_z():
-    found = values(audit({"base": scores(1.0)}, np.random.default_rng(1)))
+    found = values(audit({"base": scores(1.0)}, Resampler(1)))
     assert found["auc"] > 0.7
     assert found["z"] > 4
     assert found["z_p"] < 1e-4
-    turned = values(audit({"base": scores(-1.0)}, np.random.default_rng(1)))
+    turned = values(audit({"base": scores(-1.0)}, Resampler(1)))
     assert turned["auc"] < 0.3
     assert turned["z_p"] > 0.999
 
 
 def test_a_score_that_members_have_less_of_is_turned_around_where_the_dev_fold_says_so():
-    found = values(audit({"base": scores(1.0)}, np.random.default_rng(1)))
+    found = values(audit({"base": scores(1.0)}, Resampler(1)))
     assert not [name for name in found if name.endswith(":turned")]
     mirrored = scores(1.0)
     mirrored["score"] *= -1
-    turned = values(audit({"base": mirrored}, np.random.default_rng(1)))
+    turned = values(audit({"base": mirrored}, Resampler(1)))
     assert turned["auc"] == pytest.approx(1 - found["auc"])
     assert turned["tpr@1%fpr"] < 0.01
     for name in ("tpr@1%fpr", "tpr@1%fpr:dev-threshold"):
         assert turned[f"{name}:turned"] == found[name] > 0.05
     # Only the dev fold decides: here members score lower in the test fold, and nobody knows it.
-    misled = values(audit({"base": scores(-1.0, fold_shift=3.0)}, np.random.default_rng(1)))
+    misled = values(audit({"base": scores(-1.0, fold_shift=3.0)}, Resampler(1)))
     assert misled["auc"] < 0.3
     assert "tpr@1%fpr:turned" not in misled
 
 
 def test_numbers_come_from_the_test_fold_and_thresholds_from_the_dev_fold():
-    only_dev = audit({"base": scores(0.0, fold_shift=5.0)}, np.random.default_rng(1))
+    only_dev = audit({"base": scores(0.0, fold_shift=5.0)}, Resampler(1))
     found = values(only_dev)
     assert abs(found["auc"] - 0.5) < 0.1
     assert {row.n for row in only_dev if row.metric == "auc"} == {600}
@@ -76,7 +78,7 @@ def halves():
 
 
 def test_an_attacker_with_two_networks_takes_the_combination_that_tells_most():
-    found = audit(halves(), np.random.default_rng(1))
+    found = audit(halves(), Resampler(1))
     known = values(found)
     assert known["auc:max"] > max(known["auc:half-a"], known["auc:half-b"]) + 0.1
     assert known["auc"] == known["auc:max"] > known["auc:mean"]
@@ -85,7 +87,7 @@ def test_an_attacker_with_two_networks_takes_the_combination_that_tells_most():
     assert said["z"].startswith("max over half-a and half-b; one-sided")
     for name, row in ((row.metric, row) for row in found if row.metric.startswith("auc:")):
         assert row.ci_low < row.value < row.ci_high, name
-    alone = values(audit({"half-a": halves()["half-a"]}, np.random.default_rng(1)))
+    alone = values(audit({"half-a": halves()["half-a"]}, Resampler(1)))
     assert alone["auc"] == known["auc:half-a"]
     assert not any(name.startswith("auc:") for name in alone)
 
@@ -93,14 +95,14 @@ def test_an_attacker_with_two_networks_takes_the_combination_that_tells_most():
 def test_a_network_that_knows_more_than_any_mixture_is_used_alone():
     tables = {"base": scores(3.0, seed=1), "noise": scores(0.0, seed=2)}
     tables["noise"]["score"] *= 100
-    found = audit(tables, np.random.default_rng(1))
+    found = audit(tables, Resampler(1))
     assert next(row.note for row in found if row.metric == "auc") == "scored by base"
     assert values(found)["auc"] == values(found)["auc:base"]
 
 
 def test_a_score_the_wrong_way_around_is_as_strong():
     tables = {"base": scores(-3.0, seed=1), "noise": scores(0.5, seed=2)}
-    found = audit(tables, np.random.default_rng(1))
+    found = audit(tables, Resampler(1))
     assert next(row.note for row in found if row.metric == "auc") == "scored by base"
     assert values(found)["auc"] < 0.1
 
@@ -109,9 +111,20 @@ def test_the_combination_is_chosen_on_the_dev_fold():
     # In the test fold the other network would tell more: that must not be looked at.
     dev, test = scores(0.0, fold_shift=3.0, seed=1), scores(0.0, seed=2)
     test.loc[(test["pool"] == "members") & (test["fold"] == "test"), "score"] += 3
-    found = values(audit({"dev": dev, "test": test}, np.random.default_rng(1)))
+    found = values(audit({"dev": dev, "test": test}, Resampler(1)))
     assert found["auc:test"] > 0.9
     assert found["auc"] < found["auc:test"]
+
+
+def test_the_score_that_is_compared_is_the_one_that_is_audited():
+    backwards = {name: each.assign(score=-each["score"]) for name, each in halves().items()}
+    for tables, sign in ((halves(), 1), (backwards, -1)):
+        chosen, told = scored(tables), values(audit(tables, Resampler(1)))
+        score, members = chosen.judged
+        assert chosen.sign == sign
+        assert roc_auc_score(members, score) == pytest.approx(told["auc"], abs=1e-12)
+        assert told[f"auc:{chosen.name}"] == told["auc"]
+        assert (members.sum(), members.size) == (100, 600)  # the test half
 
 
 def table(similarity):
@@ -389,7 +402,8 @@ def cell(defense):
 def test_rows_of_several_cells_in_one_file_are_each_held_to_their_own_digest(tmp_path):
     file, digests = tmp_path / "cells.json", [digest(cell(name)) for name in ("none", "other")]
     row = Measure("auc", 0.5, 0.4, 0.6, 10, "probability", "chance")
-    measurements.write_cells(file, [(cell("none"), [row]), (cell("other"), [row])])
+    spec = {"stage": "membership", "cells": [cell("none"), cell("other")]}
+    measurements.write(file, spec, {}, [(each, [row]) for each in spec["cells"]])
     files = {"membership": [str(file)]}
     table = measurements.gather(files, {"membership": [digests]})
     assert table[["defense", "digest"]].to_numpy().tolist() == [

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from leakboard.measures.tests import fisher, holm, logrank, mcnemar, permutation_test, z_test
+from leakboard.measures.tests import fisher, logrank, mcnemar, permutation_test, z_test
 
 
 def with_moments(n, mean, sd, seed=0):
@@ -224,24 +224,3 @@ def test_the_permutation_test_refuses_what_it_cannot_compare():
         permutation_test(similarity * np.nan, trained, rng, 5, 9)
     with pytest.raises(ValueError, match="statistic is"):
         permutation_test(similarity, trained, rng, 5, statistic="median")
-
-
-def test_holm_adjusts_as_worked_out_by_hand():
-    found = holm(np.array([0.01, 0.04, 0.03, 0.005]))
-    assert found == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm(np.array([0.9, 0.8])) == pytest.approx([1, 1])
-    assert holm(np.array([])).size == 0
-    with pytest.raises(ValueError, match="numbers in"):
-        holm(np.array([0.1, np.nan]))
-
-
-def test_holm_rejects_what_the_step_down_procedure_rejects():
-    rng = np.random.default_rng(0)
-    for _ in range(50):
-        p = rng.uniform(size=6) ** 4
-        rejected = np.zeros(6, bool)
-        for step, k in enumerate(np.argsort(p)):
-            if p[k] > 0.05 / (6 - step):
-                break
-            rejected[k] = True
-        np.testing.assert_array_equal(holm(p) <= 0.05, rejected)

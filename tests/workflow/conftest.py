@@ -113,6 +113,7 @@ def clone(to: Path) -> Folder:
             (to / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(REPO / name, to / name)
     shutil.copytree(TINY, to / "config", copy_function=shutil.copyfile)
+    shutil.copyfile(REPO / "config/reported.yaml", to / "config/reported.yaml")
     return Folder(to)
 
 

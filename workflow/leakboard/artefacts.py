@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from leakboard.digests import canonical, digest
 from leakboard.errors import UserError
-from leakboard.files import atomic
+from leakboard.files import atomic, sha256, write_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,17 +79,39 @@ def read_table(path: str | Path, expected: str | None = None) -> pd.DataFrame:
     return content.to_pandas()
 
 
+def csv_text(table: pd.DataFrame) -> str:
+    """A data frame as CSV: empty where a value is absent, numbers with all their digits."""
+    return table.to_csv(index=False, lineterminator="\n")
+
+
 def write_csv(path: str | Path, table: pd.DataFrame) -> None:
-    """Write a data frame as CSV: empty where a value is absent, 10 significant digits."""
-    with atomic(path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.10g", lineterminator="\n")
+    """Write a data frame as CSV: see `csv_text`."""
+    write_bytes(path, csv_text(table).encode())
+
+
+def read_csv(path: str | Path) -> pd.DataFrame:
+    """The data frame of a CSV file, every number to its last digit; UserError where damaged."""
+    import pandas as pd
+
+    try:
+        return pd.read_csv(path, float_precision="round_trip")
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def json_text(content: Any) -> str:
+    """JSON with sorted keys, one value a line."""
+    return json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+def hashed(files: Mapping[str, Sequence[str | Path]]) -> dict[str, list[list[str]]]:
+    """name -> [[path, SHA-256 of its content], ...] of the files that something was made from."""
+    return {name: [[str(f), sha256(f)] for f in paths] for name, paths in files.items()}
 
 
 def write_json(path: str | Path, content: Any) -> None:
-    """Write JSON with sorted keys."""
-    with atomic(path) as temporary:
-        text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
+    """Write JSON: see `json_text`."""
+    write_bytes(path, json_text(content).encode())
 
 
 def read_json(path: str | Path) -> Any:

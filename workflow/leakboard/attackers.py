@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from leakboard import plugins
-from leakboard.config import Attack
+from leakboard.entries import Attack
 from leakboard.names import BARE, PLAIN, SPLIT, Names
 
 
@@ -51,6 +51,21 @@ class Attackers(Names):
         asks = self.asks(attack)
         every = (self.scored(sees, defense, asks) for defense in self.attacked(attack))
         return sorted({target for some in every for target in some})
+
+    @property
+    def every_score(self) -> list[tuple[str, str, str, int]]:
+        """(attack, access, target, seed) of all scores that tell about a defense, each once."""
+        return [
+            (attack, by, target, seed)
+            for attack in dict.fromkeys(n for n, sees in self.attacks if sees != "nothing")
+            for by, target in self.asked(attack)
+            for seed in self.track.seeds
+        ]
+
+    def asked(self, attack: str) -> list[tuple[str, str]]:
+        """Whom an attacker asks with any access: (access, target), sorted, each once."""
+        mine = [sees for name, sees in self.attacks if name == attack]
+        return sorted({pair for sees in mine for pair in self.targets(attack, sees)})
 
     def asks(self, attack: str) -> str:
         """Which networks an attack asks: the "denoisers", or the "classifier" beside them."""
@@ -138,9 +153,20 @@ class Attackers(Names):
         return f"{BARE}{network}"
 
     def attacked(self, attack: str) -> list[str]:
-        """The defenses that an attack is tried on."""
-        wanted = self.board.attacks[attack].against
-        return [name for name in self.board.defenses if name in (wanted or self.board.defenses)]
+        """The defenses that an attack is tried on: those that it names, or all but controls.
+
+        Every membership attack is tried on who never saw a member, where it must find nothing, and
+        who draws plainly on the copy machine, where all must be copies.
+        """
+        entry = self.board.attacks[attack]
+        roles = ["never-saw-members"]
+        if extracts(entry):
+            plain = self.sampler(attack) == PLAIN and not self.keeps(attack)
+            roles = ["copy-machine"] if plain else []
+        if not entry.against:
+            roles += ["contestant", "undefended"]
+        named = entry.against
+        return [name for name in self.board.defenses if name in named or self.role(name) in roles]
 
     def scored(self, sees: str, defense: str, asks: str = "denoisers") -> list[tuple[str, str]]:
         """(access, target) of the scores that tell about a defense: its raw networks, or itself.

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leakboard import network_checks, plugins
-from leakboard.config import Attack, Defense, Resolved
+from leakboard.config import Resolved
+from leakboard.entries import Attack, Defense
 from leakboard.kinds import accesses, conditional, expect, trains, unknown, wanted
 from leakboard.network_checks import HALVES
 
@@ -55,8 +56,17 @@ def _defenses(board: Resolved) -> Iterator[str]:
         if uses != bool(defense.classifier):
             yield f"defenses.{name}.classifier: {wanted(defense.method, uses, 'classifier')}"
         yield from (f"defenses.{name}{problem}" for problem in _looks(defense, board))
+        if defense.role == "never-saw-members" and not any(network_checks.problems(board)):
+            known = set().union(*(network_checks.pools(board, n) for n in defense.denoisers))
+            if seen := sorted(known - {"reference"}):
+                yield (
+                    f"defenses.{name}.role: a model that never saw members learns from 'reference' "
+                    f"alone, and {' and '.join(defense.denoisers)} learned from {', '.join(seen)}"
+                )
     if "none" not in board.defenses:
         yield "defenses: 'none' is missing; every board needs it to compare"
+    elif board.defenses["none"].role != "contestant":
+        yield "defenses.none.role: 'none' is the undefended model, and has no other role; remove it"
     elif board.defenses["none"].method != "none":
         yield "defenses.none.method: expected 'none', the undefended model that all are compared to"
 

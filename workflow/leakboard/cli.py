@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
+from types import ModuleType
 
 from leakboard.errors import UserError
 
@@ -16,26 +18,49 @@ def main() -> None:
     commands.add_parser(
         "run", help="reproduce the leaderboard: Snakemake with its arguments", add_help=False
     )
+    check = commands.add_parser(
+        "check", help="say whether the boards are valid: exit code 0; 1 invalid, 3 incomplete"
+    )
+    check.add_argument("results", nargs="?", type=Path, default=Path("results"))
+    commands.add_parser(
+        "board", help="make tables and a page of what there is, and run nothing", add_help=False
+    )
     list_ = commands.add_parser("list", help="name the methods that can be used in the config")
     list_.add_argument("group", nargs="?", help="defenses, attacks, trainers, ...")
     docs = commands.add_parser("docs", help="write the JSON schemas and config/README.md anew")
     docs.add_argument("--root", type=Path, default=Path(), help="the folder of the Snakefile")
+    verify = commands.add_parser("verify", help="compute every number again from its files")
+    verify.add_argument("--root", type=Path, default=Path("results"), help="the results folder")
     arguments, rest = parser.parse_known_args()
-    if rest and arguments.command != "run":
+    if rest and arguments.command not in ("run", "board"):
         parser.error(f"unknown arguments: {' '.join(rest)}")
     try:
-        if arguments.command == "run":
+        if arguments.command in ("run", "board"):
             from leakboard import run
 
-            run.main(sys.argv[2:])
+            run.main(sys.argv[2:], board=arguments.command == "board")
+        elif arguments.command == "check":
+            from leakboard import stamps
+
+            sys.exit(stamps.check(arguments.results))
         elif arguments.command == "list":
             _list(arguments.group)
+        elif arguments.command == "verify":
+            sys.exit(_verifier().main(arguments.root))
         else:
             from leakboard import docs as writer
 
             writer.write(arguments.root)
     except UserError as error:
         sys.exit(f"leakboard: {error}")
+
+
+def _verifier() -> ModuleType:
+    """`leakboard.verify`, computing with one thread, as jobs do: more add up in another order."""
+    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    from leakboard import verify
+
+    return verify
 
 
 def _list(group: str | None) -> None:

@@ -1,53 +1,22 @@
-"""The configuration, typed: what to run, and what each name means.
+"""The configuration, typed: which tracks to run, and what a track is. Entries: `leakboard.entries`.
 
-The one source of the JSON schemas in workflow/schemas and of config/README.md.
+Together they are the one source of the JSON schemas in workflow/schemas and of config/README.md.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import AfterValidator, Field
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.,=_+-]*$")]
-Pool = Literal["members", "half-a", "half-b", "reference", "drawn"]
-Access = Literal["weights", "predictor", "images", "nothing"]
-NUMBERS = (int, float)
-Share = Annotated[float, Field(gt=0, lt=1)]
+from leakboard.entries import Attack, Defense, Extractor, Network
+from leakboard.strict import Name, Share, Strict
 
 
 def _once(values: list[Any]) -> list[Any]:
     if len(set(values)) < len(values):
         raise ValueError("every value may be named once")
     return values
-
-
-def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-class Strict(BaseModel):
-    """A section of the configuration: unknown keys are errors, values never change."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False
-    )
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _numbers(cls, value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation in NUMBERS:
-            raise ValueError("Input should be a number, not true or false")
-        return value
 
 
 class Dataset(Strict):
@@ -104,6 +73,9 @@ class Training(Strict):
     gradient_clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
     ema_decay: float = Field(0.999, ge=0, lt=1, description="of the weights' moving average")
     flip: bool = Field(False, description="mirror half of the images")
+    stop_after: float = Field(
+        1.0, gt=0, le=1, description="early stopping: the share of the steps that is really done"
+    )
 
 
 class Sampling(Strict):
@@ -153,6 +125,17 @@ class Evaluation(Strict):
     calibration: Share = Field(
         0.001, description="share of held-out images that may pass the calibrated copy threshold"
     )
+    gate: float = Field(
+        3.0,
+        gt=1,
+        description="an entry whose FID is more than so many times that of `none` is not ranked",
+    )
+    gallery: int = Field(
+        8,
+        ge=0,
+        description="closest calls shown of each defense; 0: no training image in any figure",
+    )
+    gallery_kb: int = Field(500, ge=1, description="the most that they may add to the page")
     theory: Theory | None = Field(None, description="measured where given")
     neighbors: int = Field(50, ge=1, description="k of nL2")
     index: Literal["flat", "ivf", "hnsw"] = Field(
@@ -161,97 +144,6 @@ class Evaluation(Strict):
     alpha: float = Field(0.5, gt=0, description="alpha of nL2")
     permutations: int = Field(999, ge=19, description="R of the permutation test")
     permutation_subsample: int = Field(100, ge=1, description="pictures per permutation draw")
-
-
-class Entry(Strict):
-    """What every named entry may carry to the leaderboard."""
-
-    paper: str = Field("", description="where the method was published")
-    reported: dict[str, float] = Field({}, description="metric: value, as the paper reports it")
-    caveat: str = Field("", description="what a reader must know before comparing")
-
-
-class Dedup(Strict):
-    """A pool without near-duplicates: of images linked by similarity, the first stays, once."""
-
-    extractor: Name = Field(description="the feature space; its network has the track's first seed")
-    similarity: float = Field(
-        description="images at least so similar, as this extractor measures it, are one"
-    )
-
-
-class Labels(Strict):
-    """Labels that a network learns in place of its images' classes."""
-
-    by: Literal["cluster", "image", "chance"] = Field(
-        description="k-means in a feature space, one class for each image, or dice"
-    )
-    classes: int | None = Field(None, ge=1, description="how many; needed but by image")
-    extractor: Name | None = Field(
-        None, description="the feature space of clusters; its network has the track's first seed"
-    )
-
-
-class Network(Entry):
-    """Anything trained: a denoiser, a classifier, an encoder. Trained once per track and seed."""
-
-    trainer: str = Field(description="file in workflow/leakboard/trainers, or a plug-in")
-    data: Pool = Field(
-        description="the pool it is trained on (no network may be trained on held-out images), or "
-        "`drawn`: the plain pictures of an attack's target, for which it is trained anew"
-    )
-    init: str | None = Field(None, description="a network's name, or a diffusers folder")
-    teachers: dict[Pool, Name] = Field(
-        {}, description="pool: network that teaches on it; two pools take turns, batch by batch"
-    )
-    dedup: Dedup | None = Field(None, description="train on the pool without near-duplicates")
-    labels: Labels | None = Field(None, description="what it learns instead of the true classes")
-    params: dict[str, Any] = Field({}, description="the trainer's own params")
-    training: dict[str, Any] = Field({}, description="what differs from the track's training")
-
-
-class Extractor(Entry):
-    """Images to feature vectors."""
-
-    method: str = Field(description="file in workflow/leakboard/extractors, or a plug-in")
-    network: Name | None = Field(None, description="the encoder it uses, if it is trained here")
-    params: dict[str, Any] = Field({}, description="the method's own params")
-
-
-class Defense(Entry):
-    """Which denoisers a picture is drawn from, and how."""
-
-    denoisers: list[Name] = Field(min_length=1, description="networks that predict the noise")
-    method: str = Field("none", description="file in workflow/leakboard/defenses, or a plug-in")
-    classifier: Name | None = Field(None, description="the network that guides, if any")
-    extractor: Name | None = Field(
-        None, description="the space in which it looks for the nearest member, if it does"
-    )
-    params: dict[str, Any] = Field({}, description="the method's own params")
-    sweep: dict[str, list[Any]] = Field({}, description="param: values, one entry for each")
-
-
-class Attack(Entry):
-    """A membership attack scores each audited image, higher = more likely a member; an extraction
-    attack draws pictures, hoping for copies. Who sees nothing is a control: it is asked once, about
-    the split.
-    """
-
-    method: str = Field(description="file in workflow/leakboard/attacks, or a plug-in")
-    sees: Annotated[list[Access], BeforeValidator(_listed)] = Field(
-        [], description="what the attacker may query; all that the method can, where not given"
-    )
-    classifier: Name | None = Field(
-        None, description="the network that steers an extraction attack, if one does"
-    )
-    against: list[Name] = Field([], description="the defenses attacked; all where not given")
-    params: dict[str, Any] = Field({}, description="the method's own params")
-    sweep: dict[str, list[Any]] = Field({}, description="param: values, one entry for each")
-    family: Name | None = Field(
-        None,
-        description="extraction attacks of one family differ in strength alone, as those of "
-        "a sweep do: the best one is chosen on one half of the pictures, and told of the other",
-    )
 
 
 class Shared(Strict):

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 COLUMNS = ["defense", "seed", "training_seconds", "sampling_seconds", "sampling_ratio"]
+ASKED = ["network", "defense", "seed", "seconds", "drawing_seconds", "peak_memory_mb"]
 TRAINED = ["images", "steps", "epochs", "seconds", "peak_memory_mb", "device"]
 
 
@@ -21,7 +22,8 @@ def costs(
     without start-up; sampling_ratio is to `none`; peak_memory_mb the largest of all these jobs.
     """
     jobs = pd.DataFrame(list(perf))
-    trained = jobs[jobs["network"].notna()] if "network" in jobs else jobs.iloc[:0]
+    jobs = jobs.reindex(columns=jobs.columns.union(ASKED))
+    trained = jobs[jobs["network"].notna()]
     drawn = jobs[jobs["defense"].notna()]
     rows = []
     for (defense, seed), shards in drawn.groupby(["defense", "seed"], sort=False):
@@ -39,7 +41,8 @@ def costs(
                 "peak_memory_mb": memory.max(),
             }
         )
-    table = pd.DataFrame(rows)
+    made = ["defense", "seed", "training_seconds", "sampling_seconds", "peak_memory_mb"]
+    table = pd.DataFrame(rows, columns=made)
     undefended = table[table["defense"] == "none"].set_index("seed")["sampling_seconds"]
     table["sampling_ratio"] = table["sampling_seconds"] / table["seed"].map(undefended)
     return table[[*COLUMNS, "peak_memory_mb"]]

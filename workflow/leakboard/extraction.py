@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from leakboard.measures.similarity import calibrated_threshold, tops
 from leakboard.randomness import numpy_generator
 
 
-def pictures(files: Sequence[str], digests: Sequence[str]) -> dict[str, NDArray[np.uint8]]:
+def pictures(files: Sequence[str | Path], digests: Sequence[str]) -> dict[str, NDArray[np.uint8]]:
     """digest -> pictures (n, h, w, c) of each source, of which all shards are given in turn."""
     shards = len(files) // max(1, len(digests))
     every = {expected: files[shards * i : shards * (i + 1)] for i, expected in enumerate(digests)}

@@ -1,6 +1,7 @@
 """Files that are either whole or not there."""
 
 import glob
+import hashlib
 import os
 import platform
 import shutil
@@ -39,6 +40,12 @@ def write_bytes(path: str | Path, data: bytes) -> None:
     """Write `data` to `path`; a reader sees the old file or the new one, never a part."""
     with atomic(path) as temporary:
         temporary.write_bytes(data)
+
+
+def sha256(path: str | Path) -> str:
+    """The SHA-256 of a file's content, as 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sweep(path: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from leakboard import plugins
-from leakboard.config import Network, Resolved
+from leakboard.config import Resolved
+from leakboard.entries import Network
 
 KINDS = ("denoiser", "classifier", "encoder", "student")
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from leakboard import plugins
-from leakboard.config import Network, Resolved
+from leakboard.config import Resolved
+from leakboard.entries import Network
 from leakboard.kinds import conditional, encoder, trains
 
 PLAIN = "plain"  # the sampler that attacks nothing
@@ -73,6 +74,10 @@ class Names:
         network = self.board.extractors[extractor].network
         return [network] if network else []
 
+    def role(self, defense: str) -> str:
+        """What an entry is on the board for: a contestant, `none`, a control, or a baseline."""
+        return "undefended" if defense == "none" else self.board.defenses[defense].role
+
     def screens(self, defense: str) -> bool:
         """Whether a defense holds finished pictures back."""
         return bool(plugins.constant("defenses", self.board.defenses[defense].method, "screens"))
@@ -113,6 +118,11 @@ class Names:
     def seed_of(self, network: str, seed: int) -> int:
         """The seed of the training that a job of this seed uses."""
         return seed if seed in self.seeds_of(network) else self.seeds_of(network)[0]
+
+    @property
+    def every_picture(self) -> list[tuple[str, int]]:
+        """(defense, seed) of every set of plain pictures."""
+        return list(itertools.product(self.board.defenses, self.track.seeds))
 
     @property
     def mirrored(self) -> bool:

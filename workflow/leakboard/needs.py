@@ -131,11 +131,8 @@ def cells(plan: Plan, stage: str, **_: Any) -> Names:
 
 def pictures(plan: Plan, **_: Any) -> Names:
     """Every set of pictures."""
-    return [
-        {"defense": defense, "sampler": PLAIN, "seed": seed}
-        for defense in plan.board.defenses
-        for seed in plan.track.seeds
-    ]
+    pairs = plan.every_picture
+    return [{"defense": name, "sampler": PLAIN, "seed": seed} for name, seed in pairs]
 
 
 def trainings(plan: Plan, **_: Any) -> Names:
@@ -150,6 +147,17 @@ def trainings(plan: Plan, **_: Any) -> Names:
 def drawings(plan: Plan, **_: Any) -> Names:
     """Every job that draws pictures."""
     return [{**each, **shard} for each in pictures(plan) for shard in shards(plan)]
+
+
+def tables(plan: Plan, **_: Any) -> Names:
+    """The similarities of all plain pictures in the headline space."""
+    return [{**each, **headline(plan)[0]} for each in pictures(plan)]
+
+
+def every_score(plan: Plan, **_: Any) -> Names:
+    """The scores of all attacks on all defenses."""
+    keys = ("attack", "sees", "target", "seed")
+    return [dict(zip(keys, names, strict=True)) for names in plan.every_score]
 
 
 def headline(plan: Plan, **_: Any) -> Names:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from leakboard import plugins
-from leakboard.config import Network, Resolved
+from leakboard.config import Resolved
+from leakboard.entries import Network
 from leakboard.kinds import KINDS, conditional, encoder, expect, trains, unknown
 
 HALVES = ("half-a", "half-b")
@@ -37,6 +38,19 @@ def problems(board: Resolved) -> Iterator[str]:
         if network.data == "drawn":
             yield from (f"networks.{name}{problem}" for problem in _drawn(network))
         yield from _cycle(name, board)
+
+
+def pools(board: Resolved, name: str, below: tuple[str, ...] = ()) -> set[str]:
+    """The pools that a network knows of: its own, and of what it starts from and what teaches it.
+
+    Names that do not exist are left out, and a cycle ends: `check` says so.
+    """
+    entry = board.networks.get(name)
+    if entry is None or name in below:
+        return set()
+    others = [*filter(None, [entry.init]), *entry.teachers.values()]
+    known = (pools(board, other, (*below, name)) for other in others)
+    return {entry.data, *entry.teachers}.union(*known)
 
 
 def _dedup(network: Network, board: Resolved) -> Iterator[str]:

@@ -13,9 +13,10 @@ from leakboard.diffusion import Schedule
 def log_weights(x: Tensor, images: Tensor, abar: Tensor) -> Tensor:
     """log of the posterior over which image x_t came from: (b, c, h, w), (m, c, h, w) -> (b, m)."""
     flat, centers = x.flatten(1).double(), images.flatten(1).double()
-    abar = abar.double().reshape(-1, 1, 1)
-    gap = flat[:, None] - abar.sqrt() * centers[None]  # (b, m, d)
-    return (-gap.square().sum(-1) / (2 * (1 - abar[..., 0]))).log_softmax(1)
+    abar = abar.double().reshape(-1, 1)
+    # |x - sqrt(abar) c|^2 without |x|^2, which is the same for all
+    gap = abar * centers.square().sum(1) - 2 * abar.sqrt() * (flat @ centers.T)
+    return (-gap / (2 * (1 - abar))).log_softmax(1)
 
 
 @dataclass(frozen=True)

@@ -18,17 +18,8 @@ from pydantic import ValidationError
 
 from leakboard import plugins
 from leakboard.checks import check
-from leakboard.config import (
-    Attack,
-    Defense,
-    Entry,
-    Extractor,
-    Network,
-    Resolved,
-    Shared,
-    Track,
-    Training,
-)
+from leakboard.config import Resolved, Shared, Track, Training
+from leakboard.entries import Attack, Defense, Entry, Extractor, Network
 from leakboard.errors import UserError
 from leakboard.kinds import accesses
 

@@ -13,14 +13,17 @@ import psutil
 from .errors import UserError
 from .job import end_with, identity
 
+BOARD = "LEAKBOARD_BOARD"
 DRY = ("--dry-run", "--dryrun", "-n")
 # glibc hands large blocks back to the system at once and gets them anew, page by page, at every
 # layer of a network: a sixth of the time of drawing. The largest threshold it takes is 32 MiB.
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 * 2**20), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
 
 
-def main(args: Sequence[str]) -> NoReturn:
+def main(args: Sequence[str], board: bool = False) -> NoReturn:
     """Become Snakemake, with `args` and every core (unless `args` say how many).
+
+    `board`: run no job, and make the board of what there is.
 
     A live run in the same folder ends this one with a message and exit code 1. The lock of a
     killed run is removed. A dry run looks at neither.
@@ -36,9 +39,16 @@ def main(args: Sequence[str]) -> NoReturn:
     env = dict(os.environ)
     if make := _make():
         env["LEAKBOARD_PARENT"] = make
+    if board:
+        env[BOARD] = "1"
     cores = [] if known.parallel else ["--cores", "all"]
     sys.stdout.flush()
     os.execve(sys.executable, [sys.executable, "-m", "snakemake", *cores, *args], env)
+
+
+def only_board() -> bool:
+    """Whether this run is to make the board of what there is, and nothing else."""
+    return os.environ.get(BOARD) == "1"
 
 
 def guard() -> None:

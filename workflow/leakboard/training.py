@@ -107,7 +107,7 @@ class Training:
         if self.checkpoint.exists():
             self._resume()
         started = saved = time.monotonic()
-        steps = self.settings["steps"]
+        steps = max(1, round(self.settings["stop_after"] * self.settings["steps"]))
         self.net.train()
         while self.step < steps:
             self._advance()

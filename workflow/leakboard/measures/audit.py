@@ -3,19 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from leakboard.measures import tests
+from leakboard.measures.bootstrap import Resampler, auc_interval
 from leakboard.measures.measure import Array, Measure
-from leakboard.measures.membership import auc, bootstrap, membership
+from leakboard.measures.membership import at_dev_fpr, at_low_fprs, auc, membership
 
 Table = Mapping[str, Any]  # pool, fold, score: (n,) each
 
 
-def audit(tables: Mapping[str, Table], rng: np.random.Generator) -> list[Measure]:
+@dataclass(frozen=True)
+class Scored:
+    """What an attacker scores the audited images by, and how the dev half says to read it.
+
+    name: a network, or "max" or "mean" over several; score: (n,); sign: -1 where members score
+    lower on the dev half, else 1. member, dev, test: (n,) bool. every: all that could be chosen.
+    """
+
+    name: str
+    score: Array
+    sign: int
+    member: Array
+    dev: Array
+    test: Array
+    every: Mapping[str, Array]
+
+    @property
+    def judged(self) -> tuple[Array, Array]:
+        """The scores and members of the test half, (m,) each: what is compared and measured."""
+        return self.score[self.test], self.member[self.test]
+
+
+def scored(tables: Mapping[str, Table]) -> Scored:
+    """The score of one cell, chosen on the dev half: see `audit`.
+
+    tables: one per network that the attacker holds, by name.
+    """
+    first = next(iter(tables.values()))
+    member = np.asarray(first["pool"]) == "members"
+    dev, test = (np.asarray(first["fold"]) == fold for fold in ("dev", "test"))
+    every = combinations({n: np.asarray(t["score"], np.float64) for n, t in tables.items()})
+    areas = {name: float(auc(score[dev], member[dev])) for name, score in every.items()}
+    name = max(areas, key=lambda name: abs(areas[name] - 0.5))
+    return Scored(name, every[name], -1 if areas[name] < 0.5 else 1, member, dev, test, every)
+
+
+def audit(tables: Mapping[str, Table], resampler: Resampler) -> list[Measure]:
     """The membership measures and CPSample's z-test, on the test half of the audited images.
 
     One table per network that the attacker holds, by name. Who holds several may score an image by
@@ -24,17 +61,15 @@ def audit(tables: Mapping[str, Table], rng: np.random.Generator) -> list[Measure
     which. Where members score lower on the dev half, an attacker turns the score around: `:turned`
     are the TPRs of the turned score, beside those of the score as it is.
     """
-    first = next(iter(tables.values()))
-    member = np.asarray(first["pool"]) == "members"
-    dev, test = (np.asarray(first["fold"]) == fold for fold in ("dev", "test"))
-    every = combinations({n: np.asarray(t["score"], np.float64) for n, t in tables.items()})
-    chosen = max(every, key=lambda name: abs(auc(every[name][dev], member[dev]) - 0.5))
-    score = every[chosen]
-    found = membership((score[dev], member[dev]), (score[test], member[test]), rng)
-    if auc(score[dev], member[dev]) < 0.5:
-        turned = membership((-score[dev], member[dev]), (-score[test], member[test]), rng)
-        found += [_turned(m) for m in turned if m.metric.startswith("tpr@")]
-    z = tests.z_test(-score[test & member], -score[test & ~member])
+    cell = scored(tables)
+    member, dev, (score, members) = cell.member, cell.dev, cell.judged
+    resamples = resampler(members)
+    found = membership((cell.score[dev], member[dev]), (score, members), resamples)
+    if cell.sign < 0:
+        tprs = at_low_fprs(-score, members, resamples)
+        tprs += at_dev_fpr((-cell.score[dev], member[dev]), (-score, members))[:1]
+        found += [_turned(m) for m in tprs]
+    z = tests.z_test(-score[members], -score[~members])
     note = "one-sided: held-out images score lower than members; one value per image"
     found += [
         Measure("z", z.statistic, np.nan, np.nan, z.n, "z", "lower", note=note),
@@ -42,12 +77,13 @@ def audit(tables: Mapping[str, Table], rng: np.random.Generator) -> list[Measure
     ]
     if len(tables) == 1:
         return found
-    said = f"scored by {chosen}" if chosen in tables else f"{chosen} over {' and '.join(tables)}"
+    said = f"scored by {cell.name}"
+    if cell.name not in tables:
+        said = f"{cell.name} over {' and '.join(tables)}"
     found = [replace(m, note="; ".join(filter(None, [said, m.note]))) for m in found]
-    for name, score in every.items():
-        value = float(auc(score[test], member[test]))
-        ends = bootstrap(auc, score[test], member[test], rng)
-        found.append(Measure(f"auc:{name}", value, *ends, int(test.sum()), "probability", "chance"))
+    for name, each in cell.every.items():
+        area = auc_interval(each[cell.test], members, resamples)
+        found.append(Measure(f"auc:{name}", *area, members.size, "probability", "chance"))
     return found
 
 

@@ -126,6 +126,8 @@ def permuted(
             matrix, trained, rng, min(subsample, len(drawn)), permutations, statistic
         )
         note = f"{statistic} of the similarities of {test.n} pictures to {trained.sum()} members"
+        if statistic == "max":
+            note += "; one copied image in a random set ties: blind to wholesale copying"
         rows.append(_p(f"permutation{suffix}_p:{extractor}", test.p, test.n, note))
         name = f"permutation{suffix}_quantile:{extractor}"
         note = "of the members' statistic among random sets of as many images (CPSample, Table 6)"

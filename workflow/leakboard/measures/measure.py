@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
+from scipy.special import betaincinv
 
 Array = NDArray[Any]  # of float64, unless a docstring says otherwise
 
@@ -36,8 +36,12 @@ def binomial(count: int, n: int, level: float = 0.95) -> tuple[float, float, flo
     0 of n has a high end above 0, n of n a low end below 1. ValueError if n < 1 or count > n.
     Source: Clopper & Pearson 1934.
     """
-    interval = binomtest(int(count), int(n)).proportion_ci(level, method="exact")
-    return count / n, float(interval.low), float(interval.high)
+    if not 0 <= count <= n or n < 1:
+        raise ValueError(f"{count} of {n} is no share")
+    tail = (1 - level) / 2
+    low = betaincinv(count, n - count + 1, tail) if count > 0 else 0.0
+    high = betaincinv(count + 1, n - count, 1 - tail) if count < n else 1.0
+    return count / n, float(low), float(high)
 
 
 def rate(hits: Array) -> tuple[float, float, float]:
@@ -62,3 +66,25 @@ def finite(**arrays: Array) -> list[Array]:
         if not np.isfinite(vector).all():
             raise ValueError(f"{name} holds {np.sum(~np.isfinite(vector))} NaN or infinite values")
     return vectors
+
+
+def checked(scores: Array, members: Array) -> tuple[Array, Array]:
+    """The scores (..., n) as float64 and the members (n,) bool; ValueError if they are not.
+
+    It names NaN or infinite scores, lengths that differ, and an empty side.
+    """
+    scores, members = np.asarray(scores, dtype=np.float64), np.asarray(members)
+    if members.dtype != bool or members.ndim != 1:
+        raise ValueError(
+            f"members must be a boolean vector, not {members.dtype} of shape {members.shape}"
+        )
+    if scores.ndim == 0 or scores.shape[-1] != members.size:
+        raise ValueError(f"scores of shape {scores.shape} do not fit {members.size} members")
+    if members.all() or not members.any():
+        raise ValueError(
+            f"both members and strangers are needed, not {members.sum()} members "
+            f"of {members.size} images"
+        )
+    if not np.isfinite(scores).all():
+        raise ValueError(f"{np.sum(~np.isfinite(scores))} scores are NaN or infinite")
+    return scores, members

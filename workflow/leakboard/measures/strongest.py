@@ -24,15 +24,17 @@ def membership(rows: pd.DataFrame) -> dict[str, Any]:
     found: dict[str, Any] = {"audited": rows.loc[rows["metric"] == "auc", "n"].mean()}
     for sees in ACCESS:
         seen = rows[rows["sees"] == sees]
-        aucs = seen[seen["metric"] == "auc"].groupby("attack")[NUMBERS].mean()
+        by_attack = seen[seen["metric"] == "auc"].groupby("attack")
+        aucs = by_attack[NUMBERS].mean().assign(value_sd=by_attack["value"].std())
         aucs = aucs.dropna(subset="value")
         strongest = str((aucs["value"] - 0.5).abs().idxmax()) if len(aucs) else ""
-        worst = aucs.loc[strongest] if len(aucs) else pd.Series(nan, index=NUMBERS)
+        worst = aucs.loc[strongest] if len(aucs) else pd.Series(nan, index=[*NUMBERS, "value_sd"])
         tprs = seen[seen["metric"].isin([TPR, TURNED]) & (seen["status"] != "unresolved")]
         found |= {
             f"{sees}_auc": worst["value"],
             f"{sees}_auc_low": worst["ci_low"],
             f"{sees}_auc_high": worst["ci_high"],
+            f"{sees}_auc_seeds_sd": worst["value_sd"],
             f"{sees}_attack": strongest,
             f"{sees}_note": _notes(seen[(seen["attack"] == strongest) & (seen["metric"] == "auc")]),
             f"{sees}_tpr": tprs.groupby(["attack", "metric"])["value"].mean().max(),
@@ -86,7 +88,7 @@ def _of(rows: pd.DataFrame, contender: Mapping[str, str], metric: str) -> pd.Dat
 
 def _highest(candidates: Iterable[tuple[str, pd.DataFrame]]) -> dict[str, Any]:
     """The candidate with the highest mean over seeds: its numbers, its name and strength, its N."""
-    found = {"": nan, "_low": nan, "_high": nan, "_attack": "", "_note": ""}
+    found = {"": nan, "_low": nan, "_high": nan, "_seeds_sd": nan, "_attack": "", "_note": ""}
     for name, rows in candidates:
         mean = rows[NUMBERS].mean()
         if len(rows) and not mean["value"] <= found[""]:
@@ -95,6 +97,7 @@ def _highest(candidates: Iterable[tuple[str, pd.DataFrame]]) -> dict[str, Any]:
                 "": mean["value"],
                 "_low": mean["ci_low"],
                 "_high": mean["ci_high"],
+                "_seeds_sd": rows["value"].std(),
                 "_attack": ", ".join([name, *([" / ".join(strengths)] if strengths else [])]),
                 "_note": f"N = {mean['n']:.0f}",
             }

@@ -139,21 +139,6 @@ def permutation_test(
     return PermutationResult(T_0, float(p), subsample, float(np.mean(T_i < T_0)))
 
 
-def holm(p_values: Array) -> Array:
-    """The p values adjusted for their number, in the given order: (k,) -> (k,), in [0, 1].
-
-    Rejecting those at most 0.05 keeps the chance of any false rejection at most 5 %.
-    Source: Holm 1979.
-    """
-    p = np.asarray(p_values, dtype=np.float64)
-    if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
-        raise ValueError("p values must be a vector of numbers in [0, 1]")
-    order = np.argsort(p)
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.maximum.accumulate((p.size - np.arange(p.size)) * p[order]).clip(max=1)
-    return adjusted
-
-
 def _censored(similarity: Array, threshold: float) -> stats.CensoredData:
     event = similarity > threshold
     return stats.CensoredData(1 - similarity[event], right=np.full((~event).sum(), 1 - threshold))

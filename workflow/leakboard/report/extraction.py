@@ -9,7 +9,7 @@ from math import isfinite
 import pandas as pd
 
 from leakboard.measures.grid import chosen
-from leakboard.measures.ranking import FORMATS, interval
+from leakboard.measures.shown import FORMATS, interval
 from leakboard.measures.strongest import NUMBERS
 from leakboard.report.cells import Cell, Column, Row, Table, why
 

@@ -1,0 +1,20 @@
+"""Put what papers report beside what was measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from leakboard import artefacts
+from leakboard.counterparts import beside, frame
+from leakboard.reported import read
+from leakboard.stages import Files
+
+LISTS = {"defenses": (), "attacks": ()}
+
+
+def make(spec: dict[str, Any], files: Files) -> dict[str, Any]:
+    """csv: the rows of `counterparts.beside`. files: measurements, reported."""
+    measured = artefacts.read_table(files["measurements"][0], spec["gathered"])
+    names = spec["track"], spec["defenses"], spec["attacks"]
+    how = {key: spec[key] for key in ("model", "judges")}
+    return {"csv": frame(beside(read(files["reported"][0]), *names, measured, **how))}
