@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from boards import board
 
+from boards import board
 from leakboard.report.page import Board, render
 
 EVIL = [
@@ -101,8 +101,8 @@ def test_everything_that_can_be_pressed_or_filled_has_a_name(visit: Any, html: s
     opened.everything()
     nameless = opened.page.evaluate(
         """[...document.querySelectorAll('.open button, .open select, .open input, .open summary')]
-        .filter(node => !(node.textContent.trim() || node.ariaLabel || node.title || node.placeholder
-          || node.labels?.length || node.closest('.tabulator-header-filter')))
+        .filter(node => !(node.textContent.trim() || node.ariaLabel || node.title
+          || node.placeholder || node.labels?.length || node.closest('.tabulator-header-filter')))
         .map(node => node.outerHTML)"""
     )
     assert nameless == []
@@ -136,7 +136,9 @@ def test_a_hostile_name_is_only_a_name(visit: Any):
         measurements=foe.measurements.assign(note=EVIL[2]),
     )
     html = render([foe, replace(foe, track=EVIL[1]), replace(foe, track='"><svg onload=alert(4)>')])
-    assert not any(name in html for name in [*EVIL[1:3], *(name for name, _ in FOES if "<" in name)])
+    assert not any(
+        name in html for name in [*EVIL[1:3], *(name for name, _ in FOES if "<" in name)]
+    )
     opened = visit(html)
     page = opened.page
     page.locator("#track-1 [data-columns=all]").click()
@@ -222,7 +224,9 @@ def test_the_page_works_inside_another_page(visit: Any, html: str):
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
-    page.set_content("<iframe id=inner sandbox='allow-scripts allow-downloads' width=1200></iframe>")
+    page.set_content(
+        "<iframe id=inner sandbox='allow-scripts allow-downloads' width=1200></iframe>"
+    )
     page.evaluate("text => { document.querySelector('iframe').srcdoc = text; }", html)
     frame = page.frame_locator("iframe")
     frame.locator('#track-1 [data-name="board"] .tabulator-row').first.wait_for(timeout=30_000)

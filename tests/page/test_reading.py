@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import pandas as pd
 import pytest
-from boards import board
 
+from boards import board
 from leakboard.measures.shown import FORMATS
 from leakboard.report.page import Board, render
 
@@ -110,7 +110,9 @@ def test_a_cell_opens_on_everything_behind_its_number(
     assert drawer.locator("h2").inner_text() == f"{attack} on the weights: cpsample"
     table = digits.measurements
     mine = table[
-        (table["defense"] == "cpsample") & (table["attack"] == attack) & (table["sees"] == "weights")
+        (table["defense"] == "cpsample")
+        & (table["attack"] == attack)
+        & (table["sees"] == "weights")
     ]
     shown = drawer.locator("tbody tr").evaluate_all(
         "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
