@@ -33,6 +33,7 @@ class Incomplete:
         self.rows: dict[str, list[dict[str, Any]]] = {}  # track -> rows
         self.unmade: list[str] = []  # why a stage could not be done with what there is
         self.known: dict[str, tuple[str, str]] = {}
+        self.digests: dict[str, str] = {}  # key of a spec -> of the table that it means, as made
 
     def job(self, stage: str, track: str = "") -> Job:
         """The job of a stage of which each track has one, or none has more."""
@@ -58,9 +59,10 @@ class Incomplete:
             spec = {**job["spec"], "incomplete": True}
             table = measurements.table(rows)
             self._write(job, spec, {"csv": table, "parquet": table})
+            self.digests = {"gathered": digest(spec)}
             for stage in stages.DERIVED:
                 if stage not in ("gather", "page"):
-                    self._make(self.job(stage, track), digest(spec))
+                    self._make(self.job(stage, track))
         page = self.job("page")
         module, files, specs = stages.load("page"), {}, {}
         for track, given in module.boards(page["spec"], page["inputs"]).items():
@@ -129,17 +131,18 @@ class Incomplete:
             return failure(job, f"it ended without a result, and its log ({job['log']}) is silent")
         return self._first(inputs)
 
-    def _make(self, job: Job, gathered: str) -> None:
+    def _make(self, job: Job) -> None:
         """What a stage makes, of what there is."""
         module, spec = stages.load(job["rule"]), dict(job["spec"])
-        if "gathered" in spec:
-            spec["gathered"] = gathered
+        spec |= {key: made for key, made in self.digests.items() if key in spec}
         given = self._given(module, spec, job["inputs"])
         if given is None:
             self.unmade.append(f"{job['title']}: what it needs is not there")
             return
         try:
             self._write(job, given[0], module.make(*given))
+            if job["rule"] == "compare":
+                self.digests["compared"] = digest(given[0])
         except Exception as error:  # made for whole boards: the others are worth more than its name
             why = explain(error) or f"{type(error).__name__}: {error}"
             self.unmade.append(f"{job['title']}: {why}")
