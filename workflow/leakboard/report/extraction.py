@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
 
 import pandas as pd
 
 from leakboard.measures.grid import chosen
 from leakboard.measures.shown import FORMATS, interval
 from leakboard.measures.strongest import NUMBERS
-from leakboard.report.cells import Cell, span, why
+from leakboard.report.cells import Cell, Column, Row, Table, why
 
 UNTRIED = "this attack was not tried on it"
+CAPTION = (
+    "Where an attack has several strengths lambda, the best one is chosen on half of the pictures "
+    "and reported on the other half; “plain” is what as many pictures drawn plainly, from the same "
+    "noise, give, and p the chance to beat them this clearly if steering did nothing. An attack "
+    "that keeps some of its pictures is judged by what it keeps."
+)
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,7 @@ class Head:
     sees: str
     title: str
     hint: str
+    what: str
     metric: str
     versus: str = ""  # the metric of p against plain pictures, if it has one
     plain: str = ""  # the metric of as many plain pictures, if it has one
@@ -32,29 +38,39 @@ class Head:
 
 
 def table(
-    measurements: pd.DataFrame, defenses: Iterable[str], contenders: Sequence[Mapping[str, str]]
-) -> dict[str, Any]:
-    """groups: (attack, what of it, access) over two columns each; heads; rows: (defense, cells).
+    measurements: pd.DataFrame,
+    defenses: Iterable[str],
+    contenders: Sequence[Mapping[str, str]],
+    track: str,
+) -> Table | None:
+    """Two columns for each attack, one row for each defense; None without extraction attacks.
 
     contenders: see `drawings.contenders`. Several seeds: values and ends of intervals are means,
-    and p is the largest. Empty where a track has no extraction attacks.
+    and p is the largest.
     """
     if not contenders:
-        return {}
+        return None
     heads = [head for each in contenders for head in _heads(each)]
-    rows = measurements.assign(
-        **{key: pd.to_numeric(measurements[key], errors="coerce") for key in NUMBERS}
-    )
+    wanted = {metric for head in heads for metric in (head.metric, head.versus, head.plain)}
+    rows = measurements[measurements["metric"].isin(wanted)]
+    rows = rows.assign(**{key: pd.to_numeric(rows[key], errors="coerce") for key in NUMBERS})
     ends: dict[str, float] = {}  # one scale for all AMS and one for all UMS, so that bars compare
     for head in heads:
         top = _rows(rows, head, head.metric)["ci_high"].max()
         ends[head.title] = max(ends.get(head.title, 0.0), top if isfinite(top) else 0.0)
+    columns = [_column(head, ends[head.title]) for head in heads]
     lines = []
     for defense in defenses:
         mine = rows[rows["defense"] == defense]
-        lines.append((defense, [_cell(mine, head, ends[head.title]) for head in heads]))
-    groups = [(each["attack"], _what(each), each["sees"]) for each in contenders]
-    return {"groups": groups, "heads": heads, "rows": lines}
+        lines.append(Row(defense, [_cell(mine, head) for head in heads]))
+    label = f"What extraction attacks leave, {track}"
+    return Table("extraction", label, CAPTION, "Defense", columns, lines)
+
+
+def _column(head: Head, end: float) -> Column:
+    key = f"{head.attack}|{head.sees}|{head.metric}"
+    group = f"{head.attack}: {head.what}; sees {head.sees}"
+    return Column(key, head.title, "rate", head.hint, group, domain=(0.0, end))
 
 
 def _what(contender: Mapping[str, str]) -> str:
@@ -66,13 +82,13 @@ def _what(contender: Mapping[str, str]) -> str:
 
 
 def _heads(contender: Mapping[str, str]) -> list[Head]:
-    who = contender["attack"], contender["sees"]
+    who, what = (contender["attack"], contender["sees"]), _what(contender)
     if space := contender["keeps"]:  # all it draws is what `random` draws
         precision = "share of the pictures it keeps that are copies; lower"
         members = "different members among the copies it keeps, per picture drawn; lower"
         return [
-            Head(*who, "Copies among kept", precision, f"precision:{space}", counted="kept"),
-            Head(*who, "UMS of kept", members, f"extracted:{space}"),
+            Head(*who, "Copies among kept", precision, what, f"precision:{space}", counted="kept"),
+            Head(*who, "UMS of kept", members, what, f"extracted:{space}"),
         ]
     metric, plain = contender["metric"], contender["plain"]
     steered = plain != metric
@@ -82,7 +98,7 @@ def _heads(contender: Mapping[str, str]) -> list[Head]:
     )
     return [
         Head(
-            *(*who, name.upper(), hint, f"{name}:{metric}"),
+            *(*who, name.upper(), hint, what, f"{name}:{metric}"),
             versus=f"{name}_vs_random_p:{metric}" if steered else "",
             plain=f"{name}:{plain}" if steered and plain else "",
         )
@@ -95,12 +111,12 @@ def _rows(rows: pd.DataFrame, head: Head, metric: str) -> pd.DataFrame:
     return rows[mine & (rows["metric"] == metric)]
 
 
-def _cell(rows: pd.DataFrame, head: Head, end: float) -> Cell:
+def _cell(rows: pd.DataFrame, head: Head) -> Cell:
     """One number of a defense, its interval, strength and N, and what plain drawing gives."""
     found = _rows(rows, head, head.metric)
     value, low, high, n = found[NUMBERS].mean()
     if not isfinite(value):
-        return Cell(reason=why(found) if len(found) else UNTRIED)
+        return Cell(reason=why(found) if len(found) else UNTRIED, opens="*|extraction")
     strengths = dict.fromkeys(filter(None, map(chosen, found["note"].fillna(""))))
     counted = f"N = {n:.0f}" if head.counted == "N" else f"of {n:.0f} {head.counted}"
     plain = _rows(rows, head, head.plain)["value"].mean()
@@ -115,6 +131,6 @@ def _cell(rows: pd.DataFrame, head: Head, end: float) -> Cell:
         ", ".join([*strengths, counted]),
         ", ".join(filter(None, compared)),
     )
-    drawn = span(low, value, high, 0.0, end) if under[0] else None
     shown = FORMATS["rate"](value)
-    return Cell(shown, tuple(filter(None, under)), sort=repr(float(value)), span=drawn)
+    lines = tuple(filter(None, under))
+    return Cell(shown, lines, value, low, high, opens="*|extraction")
