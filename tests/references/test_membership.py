@@ -245,7 +245,7 @@ def test_every_replicate_is_that_of_the_images_it_drew():
     scores, members = pools(200, 300)
     resamples = resampled(members, count=50)
     replicates = resamples.aucs(placements(scores, members)[None])[0]
-    inside, outside = (drawn.T.astype(int) for drawn in resamples._drawn)
+    inside, outside = (drawn.astype(int) for drawn in resamples._drawn)
     assert set(inside.sum(1)) == {200}
     assert set(outside.sum(1)) == {300}
     counted = [
