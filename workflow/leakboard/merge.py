@@ -37,8 +37,8 @@ class Source:
                 f"{self.root / self.track}: not a finished board, for it lacks what is made by "
                 f"{', '.join(lacking)}; finish it with `leakboard run`"
             )
-        paths = [p for pairs in self.records["gather"]["inputs"].values() for p, _ in pairs]
-        self.cells = {path: measurements.read(self.at(path)) for path in paths}
+        pairs = [pair for some in self.records["gather"]["inputs"].values() for pair in some]
+        self.cells = {p: measurements.read(self.whole(p, found)) for p, found in pairs}
 
     def __str__(self) -> str:
         return str(self.root)
@@ -46,6 +46,14 @@ class Source:
     def at(self, path: str) -> Path:
         """Where a recorded path is."""
         return boards.place(self.root, path)
+
+    def whole(self, path: str, recorded: str) -> Path:
+        """Where a recorded path is; UserError unless its file is as it was."""
+        file = self.at(path)
+        if not file.exists() or sha256(file) != recorded:
+            what = "not what it was" if file.exists() else "missing"
+            raise UserError(f"{file}: {what}; see `leakboard verify --root {self}`")
+        return file
 
     def leaves(self) -> dict[str, str]:
         """Recorded path -> SHA-256 of each file that the board rests on and that is only copied."""
@@ -119,10 +127,7 @@ class Track:
         if conflicts:
             raise self._conflict(conflicts)
         for path, (recorded, source) in claims.items():
-            file = source.at(path)
-            if not file.exists() or sha256(file) != recorded:
-                what = "not what it was" if file.exists() else "missing"
-                raise UserError(f"{file}: {what}; see `leakboard verify --root {source}`")
+            file = source.whole(path, recorded)
             self.at(path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, self.at(path))
 
