@@ -19,7 +19,7 @@ rule gather:
         theory=made("theory", "cell", "cells", "theory"),
         code=code("gather"),
     output:
-        csv="results/{track}/measurements.csv",
+        csv=in_report("results/{track}/measurements.csv", "tables"),
         parquet="results/{track}/measurements.parquet",
         record="results/{track}/records/gather.json",
     log:
@@ -61,12 +61,12 @@ rule rank:
         drawn=made("sample", "perf", "drawings"),
         code=code("rank"),
     output:
-        csv="results/{track}/leaderboard.csv",
+        csv=in_report("results/{track}/leaderboard.csv", "tables"),
         md="results/{track}/leaderboard.md",
-        comparisons="results/{track}/comparisons.csv",
-        controls="results/{track}/controls.csv",
+        comparisons=in_report("results/{track}/comparisons.csv", "tables"),
+        controls=in_report("results/{track}/controls.csv", "tables"),
         verdict="results/{track}/verdict.json",
-        trainings="results/{track}/trainings.csv",
+        trainings=in_report("results/{track}/trainings.csv", "tables"),
         record="results/{track}/records/rank.json",
     log:
         "results/logs/rank/{track}.log",
@@ -85,7 +85,7 @@ rule cite:
         reported=REPORTED,
         code=code("cite"),
     output:
-        csv="results/{track}/reported.csv",
+        csv=in_report("results/{track}/reported.csv", "tables"),
         record="results/{track}/records/cite.json",
     log:
         "results/logs/cite/{track}.log",
@@ -109,12 +109,12 @@ rule figures:
         images=rules.subset.output.images,
         code=code("figures"),
     output:
-        samples="results/{track}/figures/samples.png",
-        neighbors="results/{track}/figures/neighbors.png",
-        roc="results/{track}/figures/roc.png",
-        similarity="results/{track}/figures/similarity.png",
-        extraction="results/{track}/figures/extraction.png",
-        loss="results/{track}/figures/loss.png",
+        samples=in_report("results/{track}/figures/samples.png", "figures"),
+        neighbors=in_report("results/{track}/figures/neighbors.png", "figures"),
+        roc=in_report("results/{track}/figures/roc.png", "figures"),
+        similarity=in_report("results/{track}/figures/similarity.png", "figures"),
+        extraction=in_report("results/{track}/figures/extraction.png", "figures"),
+        loss=in_report("results/{track}/figures/loss.png", "figures"),
         record="results/{track}/records/figures.json",
     log:
         "results/logs/figures/{track}.log",
@@ -138,7 +138,12 @@ rule page:
         figures=expand(list(rules.figures.output)[:-1], track=PAGE),
         code=code("page"),
     output:
-        html=report("results/leaderboard.html", category="leaderboard"),
+        html=report(
+            "results/leaderboard.html",
+            caption="../workflow/report/page.rst",
+            category="leaderboard",
+            labels={"board": "all tracks"},
+        ),
         records=expand("results/{track}/records/page.json", track=PAGE),
     log:
         "results/logs/page.log",

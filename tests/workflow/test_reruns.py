@@ -139,7 +139,7 @@ def deduplicate(content: dict[str, Any]) -> None:
     content["defenses"]["unique"] = {"denoisers": ["unique"]}
 
 
-EDITS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
+EDITS: dict[str, tuple[Callable[[Folder], object], set[str]]] = {
     "a sampling-time param of one defense": (
         changed(SHARED, "defenses.cpsample.params.scale", 2.0),
         CPSAMPLE,
@@ -307,6 +307,19 @@ EDITS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
         {"rank", "page", "all"},
     ),
     "the code of the page": (remarked("report/page.py"), {"page", "all"}),
+    "the code of a measuring stage": (
+        remarked("stages/quality.py"),
+        {f"quality local-classifier {defense}" for defense in DEFENSES} | TABLES,
+    ),
+    "the code of a stage that measures several defenses": (
+        remarked("stages/extraction.py"),
+        EXTRACTED | BOARD,
+    ),
+    "the code of a table": (remarked("stages/rank.py"), {"rank", "page", "all"}),
+    "the code that verifies, merges, and tells what there is": (
+        lambda board: [remarked(f"{n}.py")(board) for n in ("verify", "merge", "incomplete")],
+        set(),
+    ),
     "the code that shows progress": (remarked("progress.py"), set()),
     "the number of jobs that share the drawing": (
         changed(TRACK, "sampling.shards", 3),

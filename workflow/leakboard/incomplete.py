@@ -6,6 +6,7 @@ for one.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -28,7 +29,7 @@ class Incomplete:
     """
 
     def __init__(self, jobs: Mapping[str, Job]) -> None:
-        self.jobs = jobs
+        self.jobs: dict[str, Job] = json.loads(canonical(jobs))  # as jobs are told their specs
         self.made: dict[str, str] = {}  # path of a table or picture -> where it is instead
         self.rows: dict[str, list[dict[str, Any]]] = {}  # track -> rows
         self.unmade: list[str] = []  # why a stage could not be done with what there is

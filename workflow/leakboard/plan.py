@@ -150,7 +150,7 @@ class Plan(Measured):
             "defenses": list(self.board.defenses),
             "curves": self.denoisers,
             "scores": [(attack, label) for attack, _, _, label in self.drawn_scores],
-            "grids": drawings.grids(self),
+            "grids": {f"{g['family']} ({g['sees']})": g for g in drawings.grids(self)},
         }
 
     def page(self) -> Spec:

@@ -14,7 +14,6 @@ LISTS = {
     "defenses": ("samples", "tables"),
     "curves": ("curves",),
     "scores": ("scores",),
-    "grids": (),
     "attacks": (),
 }
 OPTIONAL = ("extraction",)
@@ -37,7 +36,7 @@ def make(spec: dict[str, Any], files: Files) -> dict[str, Any]:
         scores=[(*label, table) for label, table in zip(labels, scores, strict=True)],
         losses=dict(zip(spec["curves"], losses, strict=True)),
         extracted=pd.DataFrame(extracted),
-        grids=spec["grids"],
+        grids=spec["grids"].values(),
         extractor=spec["extractor"],
         calibration=spec["calibration"],
     )
