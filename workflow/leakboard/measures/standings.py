@@ -46,10 +46,10 @@ def standings(
     Ranked are contestants with every number that `none` has, and a FID of at most `gate` times
     that of `none`; `unranked` says why another row is not. Three families of tests, in each column
     Holm-adjusted by themselves: every contestant against `none`; ranked ones against each other;
-    every contestant against stopping early at a FID at least as good. a is better
-    than b where its leak is lower at ALPHA; overall where that is so in some column, and the
-    reverse in none. Ranks run from 1 + those that are better to all but those that are worse; who
-    shares a letter of `group` is not told apart.
+    every contestant against stopping early at a FID at least as good. a is better than b where its
+    leak is lower at ALPHA; overall where that is so in some column, and the reverse in none. Ranks
+    run from 1 + those that are better to all but those that are worse; who shares a letter of
+    `group` is not told apart.
     """
     table, used = table.copy(), _used(table)
     fids = table.set_index("defense")["fid"]
