@@ -12,7 +12,7 @@ help: ## what can be made
 leaderboard: .venv/run ## run the default track and print the leaderboard
 	@$(BIN)/leakboard run
 
-test: .venv/dev lint ## everything that CI runs
+test: .venv/dev .venv/browser lint ## everything that CI runs
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: .venv/dev ## style, types, workflow
@@ -40,3 +40,10 @@ clean: ## remove the environment; results stay
 .venv/dev: .venv/run pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
+
+# The page is tested in a real browser. Where none can be installed, its tests say so and are skipped.
+.venv/browser: .venv/bin/python
+	@{ command -v chromium || command -v chromium-browser || command -v google-chrome; } > $@ \
+		|| { test "$$(id -u)" = 0 && apt-get update --quiet && apt-get install --quiet --yes chromium \
+		&& command -v chromium > $@; } \
+		|| { rm -f $@; echo "no Chromium here, and none could be installed: the page is not tested"; }

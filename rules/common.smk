@@ -15,6 +15,7 @@ from leakboard import needs, resolve, run
 from leakboard.digests import canonical
 from leakboard.errors import UserError
 from leakboard.plan import Plan
+from leakboard.report import FIGURES
 from leakboard.sources import sources
 
 run.guard()  # jobs end with this process, and this process with `make`
@@ -100,6 +101,16 @@ def preview_files(_):
         rules.preview.output.png.format(track=track, **names)
         for track, plan in PLANS.items()
         for names in needs.pictures(plan)
+    ]
+
+
+def cell_files(_):
+    """The measurement files of every track."""
+    return [
+        getattr(rules, stage).output.cell.format(track=track, **names)
+        for track, plan in sorted(PLANS.items())
+        for stage, cells in plan.cells().items()
+        for names in cells
     ]
 
 

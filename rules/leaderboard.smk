@@ -2,7 +2,8 @@
 
 in    results/{track}/measurements/**.json, results/{track}/perf/**.json
 out   results/{track}/measurements.{csv,parquet}, leaderboard.{csv,md}, comparisons.{csv,parquet},
-      controls.csv, verdict.json, trainings.csv, figures/*.png
+      controls.csv, verdict.json, trainings.csv, reported.csv, figures/*.{png,svg},
+      figures/{curves,histograms}.csv, figures/gallery.json: what charts are drawn from
       results/leaderboard.html   over all tracks
 """
 
@@ -109,12 +110,11 @@ rule figures:
         images=rules.subset.output.images,
         code=code("figures"),
     output:
-        samples=in_report("results/{track}/figures/samples.png", "figures"),
-        neighbors=in_report("results/{track}/figures/neighbors.png", "figures"),
-        roc=in_report("results/{track}/figures/roc.png", "figures"),
-        similarity=in_report("results/{track}/figures/similarity.png", "figures"),
-        extraction=in_report("results/{track}/figures/extraction.png", "figures"),
-        loss=in_report("results/{track}/figures/loss.png", "figures"),
+        **{name: in_report(f"results/{{track}}/figures/{name}.png", "figures") for name in FIGURES},
+        **{f"{name}_svg": f"results/{{track}}/figures/{name}.svg" for name in FIGURES},
+        curves="results/{track}/figures/curves.csv",
+        histograms="results/{track}/figures/histograms.csv",
+        gallery="results/{track}/figures/gallery.json",
         record="results/{track}/records/figures.json",
     log:
         "results/logs/figures/{track}.log",
@@ -135,7 +135,15 @@ rule page:
         tables=expand(rules.rank.output.csv, track=PAGE),
         trainings=expand(rules.rank.output.trainings, track=PAGE),
         measurements=expand(rules.gather.output.parquet, track=PAGE),
-        figures=expand(list(rules.figures.output)[:-1], track=PAGE),
+        comparisons=expand(rules.rank.output.comparisons, track=PAGE),
+        controls=expand(rules.rank.output.controls, track=PAGE),
+        verdicts=expand(rules.rank.output.verdict, track=PAGE),
+        reported=expand(rules.cite.output.csv, track=PAGE),
+        cells=cell_files,
+        figures=expand("results/{track}/figures/{name}.png", track=PAGE, name=FIGURES),
+        curves=expand(rules.figures.output.curves, track=PAGE),
+        histograms=expand(rules.figures.output.histograms, track=PAGE),
+        gallery=expand(rules.figures.output.gallery, track=PAGE),
         code=code("page"),
     output:
         html=report(

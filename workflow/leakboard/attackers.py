@@ -187,22 +187,6 @@ class Attackers(Names):
             return [("weights", name) for name in entry.denoisers]
         return [(sees, defense)]
 
-    @property
-    def drawn_scores(self) -> list[tuple[str, str, str, str]]:
-        """(attack, access, target, label) of each curve in the ROC figure.
-
-        Attacks on defenses as they answer; where there are none, attacks on the networks.
-        """
-        seeing = [pair for pair in self.attacks if pair[1] != "nothing"]
-        attacks = [pair for pair in seeing if pair[1] != "weights"] or seeing
-        curves = [
-            (attack, by, target, target if sees == "weights" else defense)
-            for attack, sees in attacks
-            for defense in self.attacked(attack)
-            for by, target in self.scored(sees, defense, self.asks(attack))
-        ]
-        return list(dict.fromkeys(curves))
-
     def cells(self) -> dict[str, list[dict[str, Any]]]:
         """measurement stage -> the names of each of its files: of one cell, or of several.
 

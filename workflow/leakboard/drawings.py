@@ -18,6 +18,16 @@ def strengths(names: Attackers, family: str) -> list[tuple[float, str]]:
     return found if len(found) > 1 and any(each) and None not in each else []
 
 
+def curves(names: Attackers) -> list[tuple[str, str, str, list[tuple[str, str]]]]:
+    """(attack, sees, defense, [(access, target), ...]) of each ROC curve: whose scores it is of."""
+    return [
+        (attack, sees, defense, names.scored(sees, defense, names.asks(attack)))
+        for attack, sees in names.attacks
+        if sees != "nothing"
+        for defense in names.audited(attack, sees)
+    ]
+
+
 def contenders(names: Attackers) -> list[dict[str, str]]:
     """The extraction attacks of a board, a grid of strengths as one.
 

@@ -172,11 +172,9 @@ def shown(plan: Plan, **_: Any) -> Names:
 
 
 def shown_scores(plan: Plan, **_: Any) -> Names:
-    """The scores whose ROC curves are drawn."""
-    return [
-        {"attack": attack, "sees": sees, "target": target, "seed": plan.track.seeds[0]}
-        for attack, sees, target, _ in plan.drawn_scores
-    ]
+    """The scores whose ROC curves are drawn: those of the first seed."""
+    keys = ("attack", "sees", "target", "seed")
+    return [dict(zip(keys, names, strict=True)) for names in plan.shown_scores]
 
 
 def shown_curves(plan: Plan, **_: Any) -> Names:

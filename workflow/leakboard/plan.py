@@ -141,21 +141,62 @@ class Plan(Measured):
             "teachers": ", ".join(taught),
         }
 
+    @property
+    def shown_scores(self) -> list[tuple[str, str, str, int]]:
+        """(attack, access, target, seed) of the scores whose ROC curves are drawn, each once."""
+        first = self.track.seeds[0]
+        return [names for names in self.every_score if names[3] == first]
+
     def figures(self) -> Spec:
-        judges = self.track.evaluation
+        """`lines` are the ROC curves: attack, sees, defense, and of each target the digest of its
+        scores; `scores` the digests of the files, each once.
+        """
+        judges, seed = self.track.evaluation, self.track.seeds[0]
         return {
             "stage": "figures",
             "extractor": judges.copies,
             "calibration": judges.calibration,
+            "gallery": judges.gallery,
+            "gallery_kb": judges.gallery_kb,
+            "seed": seed,
             "defenses": list(self.board.defenses),
             "curves": self.denoisers,
-            "scores": [(attack, label) for attack, _, _, label in self.drawn_scores],
+            "scores": [digest(self.attack(*names)) for names in self.shown_scores],
+            "lines": [
+                [
+                    *cell,
+                    {
+                        target: digest(self.attack(cell[0], by, target, seed))
+                        for by, target in asked
+                    },
+                ]
+                for *cell, asked in drawings.curves(self)
+            ],
             "grids": {f"{g['family']} ({g['sees']})": g for g in drawings.grids(self)},
         }
 
     def page(self) -> Spec:
+        judges = self.track.evaluation
+        kept = {"paper", "caveat", "reported", "sweep"}  # shown elsewhere, or gone into others
+        entries: dict[str, Spec] = {
+            "defenses": self.board.defenses,
+            "attacks": self.board.attacks,
+            "networks": {name: self.network(name) for name in self.every_training},
+        }
         return {
             "stage": "page",
             "about": self.track.about,
             "contenders": drawings.contenders(self),
+            "gate": judges.gate,
+            "config": {
+                **{
+                    kind: {name: entry.model_dump(exclude=kept) for name, entry in some.items()}
+                    for kind, some in entries.items()
+                },
+                "track": {
+                    "seeds": self.track.seeds,
+                    "sampling": self.track.sampling.model_dump(exclude={"shards"}),
+                    "evaluation": judges.model_dump(exclude={"theory", "bands"}),
+                },
+            },
         }

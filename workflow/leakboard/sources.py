@@ -32,7 +32,15 @@ def sources(step: Path, used: Mapping[str, str]) -> list[Path]:
         if file not in found:
             found.add(file)
             todo += [f for f in imports(file) if f.stem not in PLUMBING]
-    return sorted(found)
+    return sorted(found.union(*map(beside, found)))
+
+
+def beside(file: Path) -> set[Path]:
+    """What a module reads as resources: the other files in its folder, if it imports these."""
+    if "from importlib import resources" not in file.read_text(encoding="utf-8").splitlines():
+        return set()
+    some = (f for f in file.parent.rglob("*") if f.is_file())
+    return {f for f in some if f.suffix not in (".py", ".pyc")}
 
 
 @cache

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from math import isfinite, nan
+from math import isfinite
 from typing import Any
 
 import pandas as pd
 
-from leakboard.measures.ranking import ACCESS, FORMATS, SHOWN, TPR, interval
+from leakboard.measures.shown import FORMATS, SHOWN, interval
+from leakboard.measures.standings import RANKED
+from leakboard.measures.strongest import ACCESS, TPR
 from leakboard.report.cells import UNMEASURED, Cell, Column, Row, Table, number, text, why
 
-RANKED = ("copy_rate", "weights_auc", "predictor_auc", "images_auc")
-LEFT_OUT = {"copy_p"}  # a p against none stands beside every ranked column
-ESSENTIAL = {*RANKED, "fid", "sampling_ratio"}
-EARLY = ("early_stop_low", "early_stop_high")
-ROLES = {
-    "undefended": "the model without a defense",
-    "copy-machine": "returns training images: every copy measure must fire",
-    "never-saw-members": "trained without the members: every membership attack must fail",
-    "noise": "private and useless: must fail the utility gate",
-    "early-stop": "the network stopped early: the baseline that a defense must beat",
-}
+ESSENTIAL = {*RANKED, *(f"{key}_p" for key in RANKED), "early_stop_difference"}
+ESSENTIAL |= {"fid", "fid_ratio", "sampling_ratio"}
+P = "chance of a difference to none this large if the defense did nothing, Holm-adjusted"
 CAPTION = (
     "One row per defense. Lower is better; for AUC, 0.5 is best. A rank is an interval: a defense "
     "stands above another only where it leaks significantly less in one ranked column and in none "
@@ -31,67 +24,45 @@ CAPTION = (
 )
 
 
-@dataclass(frozen=True)
-class Shown:
-    """One column: what it is called, and what its cells are made of."""
-
-    column: Column
-    source: str  # the column of leaderboard.csv
-
-
 def table(board: pd.DataFrame, measurements: pd.DataFrame, track: str) -> Table:
     """The ranked table; columns that the frame lacks are left out."""
-    shown = [each for each in _shown(board) if each.source in board]
-    rows = [_row(row, shown, measurements) for row in board.to_dict("records")]
-    columns = [each.column for each in shown]
+    columns = [each for each in _columns(board) if each.key == "rank" or each.key in board]
+    rows = [_row(row, columns, measurements) for row in board.to_dict("records")]
     return Table("board", f"Leaderboard of {track}", CAPTION, "Defense", columns, rows)
 
 
-def _shown(board: pd.DataFrame) -> list[Shown]:
+def _columns(board: pd.DataFrame) -> list[Column]:
+    """Those of the leaderboard, with ranks before them and a p beside each ranked column."""
     hint = "rank interval over all ranked columns; letters: tied with whom"
-    found = [Shown(Column("rank", "Rank", "rank", hint, "Overall"), "rank_low")]
-    gain = "copy rate minus that of the network stopped early, in points; below 0 it helps"
-    ends = [pd.to_numeric(board[key], errors="coerce") for key in EARLY if key in board]
-    widest = max((float(end.abs().max()) for end in ends), default=nan)
-    domain = (-widest, widest) if isfinite(widest) else None
-    early = Column("early_stop_difference", "vs early stop", "points", gain, "Copies", domain=domain)
+    found = [Column("rank", "Rank", "rank", hint, "Overall")]
+    known = {each.key for each in SHOWN}
     for each in SHOWN:
-        if each.key in LEFT_OUT:
-            continue
-        domain = _domain(each.key, each.kind, board)
-        essential = each.key in ESSENTIAL
-        column = Column(
-            each.key, each.title, each.kind, each.hint, each.group, essential, domain=domain
-        )
-        found.append(Shown(column, each.key))
-        if each.key in RANKED:
-            hint = "probability of a difference to none this large by chance, Holm-adjusted"
-            key = f"{each.key}_p"
-            found.append(Shown(Column(key, "p vs none", "p", hint, each.group), key))
-        if each.key == "copy_rate":
-            found.append(Shown(early, "early_stop_difference"))
-        if each.key == "fid":
-            hint = "FID over that of none; the utility gate is set on this"
-            column = Column("fid_ratio", "over none", "ratio", hint, each.group)
-            found.append(Shown(column, "fid_ratio"))
+        key, domain = each.key, _domain(each.key, each.kind, board)
+        told = each.title, each.kind, each.hint, each.group
+        found.append(Column(key, *told, essential=key in ESSENTIAL, domain=domain))
+        if key in RANKED and f"{key}_p" not in known:
+            found.append(Column(f"{key}_p", "p vs none", "p", P, each.group))
     return found
 
 
 def _domain(key: str, kind: str, board: pd.DataFrame) -> tuple[float, float] | None:
-    if f"{key}_high" not in board:
+    """The ends of the rail behind a column's intervals: those of the rows that compete."""
+    ends = [pd.to_numeric(board[end], errors="coerce") for end in _ends(key) if end in board]
+    if kind == "auc" or len(ends) < 2:
+        return (0.0, 1.0) if kind == "auc" else None
+    inside = (board["unranked"].fillna("") == "") | (board["defense"] == "none")
+    widest = max(float(end[inside].abs().max()) for end in ends)  # NaN where there is none
+    if not isfinite(widest):
         return None
-    if kind == "auc":
-        return 0.0, 1.0
-    most = pd.to_numeric(board[f"{key}_high"], errors="coerce")
-    if "unranked" in board:  # one ruined entry would press all others against the left
-        inside = (board["unranked"].fillna("") == "") | (board["defense"] == "none")
-        most = most[inside] if most[inside].notna().any() else most
-    top = most.max()
-    return (0.0, float(top)) if isfinite(top) else None
+    return (-widest, widest) if kind == "points" else (0.0, widest)
 
 
-def _row(row: Mapping[Any, Any], shown: list[Shown], measurements: pd.DataFrame) -> Row:
-    cells = [_cell(row, each.column, measurements) for each in shown]
+def _ends(key: str) -> tuple[str, str]:
+    return f"{key}_low", f"{key}_high"
+
+
+def _row(row: Mapping[Any, Any], columns: list[Column], measurements: pd.DataFrame) -> Row:
+    cells = [_cell(row, column, measurements) for column in columns]
     return Row(str(row["defense"]), cells, badges(row), bool(text(row.get("unranked"))))
 
 
@@ -100,7 +71,7 @@ def badges(row: Mapping[Any, Any]) -> list[tuple[str, str, str]]:
     found = []
     role, unranked = text(row.get("role")), text(row.get("unranked"))
     if role and role != "contestant":
-        found.append(("reference", role, ROLES.get(role, "a control")))
+        found.append(("reference", role, unranked))
     elif unranked:
         kind = "ruined" if unranked.startswith("ruined") else "unranked"
         kind = "incomplete" if unranked.startswith("incomplete") else kind
@@ -121,7 +92,7 @@ def _cell(row: Mapping[Any, Any], column: Column, measurements: pd.DataFrame) ->
         return Cell(reason=_reason(row, column, measurements), opens=opens)
     if kind == "points":
         return _early(row, value, opens)
-    low, high = (number(row.get(f"{key}_{end}")) for end in ("low", "high"))
+    low, high = (number(row.get(end)) for end in _ends(key))
     spread = number(row.get(f"{key}_seeds_sd"))
     seeds = f"seeds ± {FORMATS[kind](spread)}" if isfinite(spread) else ""
     under = (interval(kind, low, high), *_told(row, key), seeds)
@@ -146,11 +117,12 @@ def _rank(row: Mapping[Any, Any]) -> Cell:
 
 
 def _early(row: Mapping[Any, Any], value: float, opens: str) -> Cell:
-    low, high, p = (number(row.get(f"early_stop_{end}")) for end in ("low", "high", "p"))
+    keys = (*_ends("early_stop_difference"), "early_stop_p")
+    low, high, p = (number(row.get(key)) for key in keys)
     ends = f"{points(low)} to {points(high)}" if isfinite(low) and isfinite(high) else ""
     said = FORMATS["p"](p) if isfinite(p) else ""
     tested = (f"p {said}" if said.startswith("<") else f"p = {said}") if said else ""
-    under = (ends, tested)
+    under = (ends, tested, text(row.get("early_stop")))
     return Cell(points(value), tuple(filter(None, under)), value, low, high, opens=opens)
 
 
@@ -167,7 +139,7 @@ def _opens(row: Mapping[Any, Any], key: str) -> str:
     if key.startswith("extracted"):
         return "*|extraction"
     plain = ("copy_rate", "memorized", "nl2", "fid", "kid", "early_stop")
-    return "|" if key.startswith(plain) else ""
+    return "|" if key.startswith(plain) else ""  # costs are no measurements
 
 
 def _reason(row: Mapping[Any, Any], column: Column, rows: pd.DataFrame) -> str:

@@ -16,7 +16,7 @@ LIGHT = {
     "soft": "#646b74",
     "line": "#e3e0d9",
     "card": "#ffffff",
-    "faint": "#c9cdd3",
+    "faint": "#aab0b8",
     "hot": "#d55e00",
     "accent": "#0072b2",
     "series": ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b07d00", "#3aa0d8", "#6b6b6b"],
@@ -26,7 +26,7 @@ DARK = {
     "soft": "#a0a6ae",
     "line": "#33373d",
     "card": "#1b1e22",
-    "faint": "#565c65",
+    "faint": "#6b727c",
     "hot": "#f0883e",
     "accent": "#56b4e9",
     "series": ["#56b4e9", "#f0883e", "#2fc8a0", "#e39bc6", "#f0c04a", "#a5d8f5", "#b5b9bf"],
@@ -176,11 +176,11 @@ def similarity() -> Spec:
     """Similarity to the nearest training image, a strip for each defense: bars {name, low, high,
     share, none, background, copy}; the threshold {at}.
     """
-    x = {"field": "low", "type": "quantitative", "axis": {"grid": False, "format": "~g"}}
+    x: Spec = {"field": "low", "type": "quantitative", "axis": {"grid": False, "format": "~g"}}
     x |= {"scale": {"zero": False, "nice": False}, "title": None}
-    share = {"type": "quantitative", "scale": {"type": "sqrt"}, "title": None, "stack": None}
+    share: Spec = {"type": "quantitative", "scale": {"type": "sqrt"}, "title": None, "stack": None}
     y = {"field": "share", **share, "axis": {"tickCount": 2, "format": "~%", "grid": False}}
-    color = {"field": "what", "type": "nominal", "title": None, "scale": {}}
+    color: Spec = {"field": "what", "type": "nominal", "title": None, "scale": {}}
     bars: Spec = {
         "mark": {"type": "bar", "binSpacing": 0, "orient": "vertical"},
         "encoding": {"x": x, "x2": {"field": "high"}, "y": y, "color": color},

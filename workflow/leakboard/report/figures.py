@@ -1,4 +1,4 @@
-"""Figures as PNG bytes: the same arrays give the same bytes."""
+"""Figures, and what they are as files: the same arrays give the same bytes."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from PIL import Image
+
+from leakboard.report.drawn import edges
 
 Array = NDArray[np.floating]
 Images = NDArray[np.uint8]  # (n, height, width, 1 or 3 channels)
@@ -42,27 +44,34 @@ STYLE: dict[Any, Any] = {
     "xtick.color": INK,
     "ytick.color": INK,
     "legend.frameon": False,
+    "text.parse_math": False,  # a name with a dollar is only a name
+    "svg.hashsalt": "leakboard",
 }
 
 
-def roc(panels: Mapping[str, Mapping[str, tuple[Array, Array]]]) -> bytes:
-    """Return log-log ROC curves as PNG, one panel per attack, two side by side.
+def roc(panels: Mapping[str, Mapping[str, tuple[Array, Array, Array, Array]]]) -> Figure:
+    """Return log-log ROC curves with bands, one panel per attack, two side by side.
 
-    panels: attack -> label -> false and true positive rates, (k,) each in [0, 1], ascending. Rates
-    below 0.001 are off the picture; the diagonal is chance.
+    panels: attack -> label -> false and true positive rates, and the ends of the latter's
+    intervals, (k,) each in [0, 1], ascending. The diagonal is chance.
     """
     with rc_context(STYLE):
         rows = max(1, -(-len(panels) // 2))
         figure = Figure(figsize=(WIDTH, 3.1 * rows), layout="constrained")
         places = figure.subplots(rows, 2, squeeze=False).ravel()
+        every = [fpr for curves in panels.values() for fpr, *_ in curves.values()]
+        least = min((float(fpr[fpr > 0].min()) for fpr in every), default=1e-3)
         for axes in places[len(panels) :]:
             axes.set_axis_off()
         for axes, (attack, curves) in zip(places, panels.items(), strict=False):
-            axes.plot([1e-3, 1], [1e-3, 1], color=FAINT, linewidth=1, linestyle=":")
-            for (label, (fpr, tpr)), (color, dash) in zip(curves.items(), _looks(), strict=False):
-                steps, heights = np.maximum(fpr, 1e-4), np.maximum(tpr, 1e-4)
-                axes.step(steps, heights, where="post", color=color, linestyle=dash, label=label)
-            axes.set(xscale="log", yscale="log", xlim=(1e-3, 1), ylim=(1e-3, 1.05))
+            axes.plot([least, 1], [least, 1], color=FAINT, linewidth=1, linestyle=":")
+            for (label, (fpr, *rates)), (color, dash) in zip(
+                curves.items(), _looks(), strict=False
+            ):
+                tpr, low, high = (np.maximum(each, least / 10) for each in rates)
+                axes.fill_between(fpr, low, high, color=color, alpha=0.1, linewidth=0)
+                axes.plot(fpr, tpr, color=color, linestyle=dash, label=label)
+            axes.set(xscale="log", yscale="log", xlim=(least, 1), ylim=(least, 1.05))
             for axis in (axes.xaxis, axes.yaxis):
                 axis.set_major_formatter(lambda rate, _: f"{100 * rate:g}%")
             axes.set_title(attack, loc="left", fontsize=11, fontweight="bold")
@@ -70,12 +79,12 @@ def roc(panels: Mapping[str, Mapping[str, tuple[Array, Array]]]) -> bytes:
             axes.legend(loc="lower right", fontsize=7.5, handlelength=1.8, labelspacing=0.3)
         figure.supxlabel("False positive rate: strangers taken for members", fontsize=10)
         figure.supylabel("True positive rate: members found", fontsize=10)
-        return _png(figure)
+        return figure
 
 
 def similarity_histogram(
     similarities: Mapping[str, Array], background: Array, threshold: float, extractor: str
-) -> bytes:
+) -> Figure:
     """Return, one strip per defense, how similar samples are to their nearest training image.
 
     similarities: defense -> (n,); background: (m,) similarities of real images that were never
@@ -86,10 +95,7 @@ def similarity_histogram(
         figure = Figure(figsize=(WIDTH, 1.1 + 0.85 * rows), layout="constrained")
         strips = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
         finite = [np.asarray(a)[np.isfinite(a)] for a in (*similarities.values(), background)]
-        span = np.concatenate([*finite, [threshold]])
-        step = float(np.ptp(span)) / 60 or 0.01
-        left, right = np.floor((span.min() - threshold) / step), (span.max() - threshold) / step
-        bins = threshold + step * np.arange(left - 1, right + 2)  # the threshold is an edge
+        bins = edges(finite, threshold)
         for strip, defense, values in zip(strips, similarities, finite, strict=False):
             strip.hist(finite[-1], bins, weights=_shares(finite[-1]), color="#d5d8dd")
             for part, color in ((values <= threshold, COLORS[0]), (values > threshold, COLORS[1])):
@@ -106,10 +112,10 @@ def similarity_histogram(
             f"Similarity to the nearest training image ({extractor}); "
             f"gray: real images never trained on; dots: threshold {threshold:.3g}"
         )
-        return _png(figure)
+        return figure
 
 
-def neighbor_pairs(pairs: Mapping[str, tuple[Images, Images, Array]], shown: int = 10) -> bytes:
+def neighbor_pairs(pairs: Mapping[str, tuple[Images, Images, Array]], shown: int = 10) -> Figure:
     """Return, per defense, the most similar samples above their nearest training images.
 
     pairs: defense -> samples and neighbors, uint8 (n, h, w, c) each, and similarities (n,).
@@ -134,10 +140,10 @@ def neighbor_pairs(pairs: Mapping[str, tuple[Images, Images, Array]], shown: int
                     -0.01, y, name, transform=axes.transAxes, ha="right", va="center", color=INK
                 )
             axes.set_axis_off()
-        return _png(figure)
+        return figure
 
 
-def sample_grids(grids: Mapping[str, Images], shown: int = 64) -> bytes:
+def sample_grids(grids: Mapping[str, Images], shown: int = 64) -> Figure:
     """Return the first `shown` samples of every defense, side by side.
 
     grids: defense -> uint8 (n, h, w, c); small images are enlarged without smoothing.
@@ -154,11 +160,11 @@ def sample_grids(grids: Mapping[str, Images], shown: int = 64) -> bytes:
         for axes, (defense, images) in zip(places, grids.items(), strict=False):
             axes.imshow(_mosaic(images[:shown], columns, -(-shown // columns)))
             axes.set_title(defense, loc="left", fontsize=11, fontweight="bold")
-        return _png(figure)
+        return figure
 
 
-def extraction(grids: Mapping[str, Mapping[str, Mapping[str, Array]]]) -> bytes:
-    """Return scores of extraction attacks against their strength as PNG, one row per attack.
+def extraction(grids: Mapping[str, Mapping[str, Mapping[str, Array]]]) -> Figure:
+    """Return scores of extraction attacks against their strength, one row per attack.
 
     grids: attack -> "AMS" or "UMS" -> defense -> (k, 4): lambda ascending, the score, and the ends
     of its interval, as shares. Without grids the picture says so.
@@ -186,7 +192,7 @@ def extraction(grids: Mapping[str, Mapping[str, Mapping[str, Array]]]) -> bytes:
                 handles, names, title=attack, loc="upper left", bbox_to_anchor=(1.01, 1.04)
             )
             legend.set_alignment("left")
-        return _png(figure)
+        return figure
 
 
 def _strengths(axes: Axes, curves: Mapping[str, Array], looks: Mapping[str, Any]) -> None:
@@ -206,7 +212,7 @@ def _strengths(axes: Axes, curves: Mapping[str, Array], looks: Mapping[str, Any]
     axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
 
 
-def loss_curves(curves: Mapping[str, tuple[Array, Array]]) -> bytes:
+def loss_curves(curves: Mapping[str, tuple[Array, Array]]) -> Figure:
     """Return training losses on a log scale; curves: network -> steps and losses, (k,) each."""
     with rc_context(STYLE):
         figure, axes = _figure(4.2)
@@ -215,7 +221,7 @@ def loss_curves(curves: Mapping[str, tuple[Array, Array]]) -> bytes:
         axes.set(xlabel="Training step", ylabel="Loss", yscale="log")
         if curves:
             axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
-        return _png(figure)
+        return figure
 
 
 def preview(images: Images, shown: int = 100) -> bytes:
@@ -259,8 +265,28 @@ def _shares(values: Array) -> Array:
     return np.full(len(values), 1 / max(1, len(values)))
 
 
-def _png(figure: Figure) -> bytes:
+def off() -> Figure:
+    """Return what stands for a figure with pictures where none may leave."""
+    with rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 2.0), layout="constrained")
+        words = "No picture leaves this board (evaluation: gallery: 0)"
+        figure.text(0.5, 0.5, words, ha="center", va="center")
+        return figure
+
+
+def png(figure: Figure) -> bytes:
+    """A figure as PNG, 1,200 pixels wide."""
+    return _saved(figure, "png", dpi=150, metadata={"Software": None})
+
+
+def svg(figure: Figure) -> bytes:
+    """A figure as SVG."""
+    return _saved(figure, "svg", metadata={"Date": None, "Creator": None})
+
+
+def _saved(figure: Figure, kind: str, **how: Any) -> bytes:
     FigureCanvasAgg(figure)
     canvas = BytesIO()
-    figure.savefig(canvas, format="png", dpi=150, facecolor="white", metadata={"Software": None})
+    with rc_context(STYLE):
+        figure.savefig(canvas, format=kind, facecolor="white", **how)
     return canvas.getvalue()

@@ -27,8 +27,9 @@ POLICY = (
 class Board:
     """One track: what was asked, found and drawn; frames and dictionaries as the steps write them.
 
-    comparisons, controls, verdict: see `rank`. reported: papers' numbers beside ours. cells: the
-    measurement files (stage, path, names, spec, inputs [[path, sha256]] by kind, command, log).
+    comparisons, controls, verdict: see `standings`, `control` and `measures.board`. reported: see
+    `counterparts`. cells: the measurement files (stage, path, spec, inputs
+    [[path, SHA-256], ...] by name, command, log).
     config: the resolved entries by name, of "defenses", "attacks", "networks", and the "track".
     curves, histograms, gallery: see `drawn`. figures: PNG bytes by name, captioned by the name up
     to the first `-`. contenders: see `drawings.contenders`. gate: how many times the FID of `none`
@@ -45,7 +46,7 @@ class Board:
     comparisons: pd.DataFrame = field(default_factory=pd.DataFrame)
     controls: pd.DataFrame = field(default_factory=pd.DataFrame)
     verdict: Mapping[str, Any] = field(default_factory=dict)
-    reported: Sequence[Mapping[str, Any]] = ()
+    reported: pd.DataFrame = field(default_factory=pd.DataFrame)
     cells: Sequence[Mapping[str, Any]] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
     curves: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -70,7 +71,8 @@ def render(boards: Iterable[Board]) -> str:
     early = 'document.documentElement.classList.add("js")'
     static = {"charts": charts.charts(), **charts.themes(), "dashes": charts.DASHES}
     policy = POLICY.format(
-        scripts=" ".join(map(vendor.allowed, [early, *scripts, *later])), styles=vendor.allowed(style)
+        scripts=" ".join(map(vendor.allowed, [early, *scripts, *later])),
+        styles=vendor.allowed(style),
     )
     boards = list(boards)
 

@@ -27,7 +27,7 @@ STEPS = 200  # per decade, of a drawn curve: finer than a screen
 
 
 def packed(content: Any) -> str:
-    """JSON, compressed, in base64: letters that mean nothing to a page. Equal content, equal text."""
+    """JSON, compressed, in base64: letters that mean nothing to a page; equal for equal content."""
     plain = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return b64encode(gzip.compress(plain.encode(), compresslevel=9, mtime=0)).decode()
 
@@ -50,11 +50,13 @@ def columnar(
     known: dict[str, int] = {}
     columns: dict[str, list[Any]] = {}
     for name in words:
-        each = map(text, frame[name]) if name in frame else [""] * len(frame)
-        columns[name] = [known.setdefault(word, len(known)) for word in each]
+        said = map(text, frame[name]) if name in frame else [""] * len(frame)
+        columns[name] = [known.setdefault(word, len(known)) for word in said]
     for name in numbers:
-        each = pd.to_numeric(frame[name], errors="coerce") if name in frame else []
-        columns[name] = [rounded(x, digits) for x in each] or [None] * len(frame)
+        columns[name] = [None] * len(frame)
+        if name in frame:
+            found = pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype=float)
+            columns[name] = [rounded(float(x), digits) for x in found]
     return {"rows": len(frame), "words": list(known), "columns": columns}
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from leakboard.measures.membership import auc, roc
 from leakboard.measures.similarity import calibrated_threshold
+from leakboard.report import drawn as data
 from leakboard.report import figures
 
 Pixels = NDArray[np.uint8]
@@ -22,42 +22,63 @@ def pictures(
     tables: Mapping[str, pd.DataFrame],
     images: Pixels,
     background: NDArray[Any],
-    scores: Iterable[tuple[str, str, pd.DataFrame]],
+    lines: Iterable[tuple[str, str, str, Mapping[str, str]]],
+    scores: Mapping[str, pd.DataFrame],
     losses: Mapping[str, pd.DataFrame],
     extracted: pd.DataFrame,
-    grids: Iterable[Mapping[str, Any]],
-    extractor: str,
-    calibration: float,
-) -> dict[str, bytes]:
-    """name -> PNG: samples, neighbors, roc, similarity, extraction, loss.
+    spec: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The content of each file of the figures, by name.
 
+    The figures as PNG under their names, and as SVG under `{name}_svg`; what charts are drawn from:
+    `curves`, `histograms`, `gallery` (see `drawn`).
     drawn: defense -> pictures (n, h, w, c), the first shard; tables: defense -> neighbor tables;
-    images: all real images; background (m,): held-out similarities; scores: (attack, whom it
-    attacks, score table), of which the test half is shown; losses: network -> its curve (step,
-    loss); extracted: measurements of extraction attacks; grids: see `drawings.grids`.
+    images: all real images; background (m,): held-out similarities; lines and scores: see
+    `drawn.curves`; losses: network -> its curve (step, loss); extracted: measurements of extraction
+    attacks; spec: extractor, calibration, grids (see `drawings.grids`), seed, gallery, gallery_kb.
     """
+    extractor = spec["extractor"]
     pairs = {}
     for name, table in tables.items():
         shown = table[table["sample"] < len(drawn[name])]
-        samples = drawn[name][shown["sample"]]
-        pairs[name] = (samples, images[shown["neighbor"]], shown["similarity"].to_numpy())
-    curves: dict[str, dict[str, Any]] = {}
-    for attack, label, table in scores:
-        test = table[table["fold"] == "test"]
-        score, member = test["score"].to_numpy(), (test["pool"] == "members").to_numpy()
-        panel = curves.setdefault(attack, {})
-        panel[f"{label} ({auc(score, member):.3f})"] = roc(score, member)[:2]
+        pairs[name] = (drawn[name][shown["sample"]], images[shown["neighbor"]], shown)
     similar = {name: table["similarity"].to_numpy() for name, table in tables.items()}
-    threshold = calibrated_threshold(background, calibration)
+    threshold = calibrated_threshold(background, spec["calibration"])
     loss = {name: (np.asarray(t["step"]), np.asarray(t["loss"])) for name, t in losses.items()}
-    return {
-        "samples": figures.sample_grids(drawn),
-        "neighbors": figures.neighbor_pairs(pairs),
-        "roc": figures.roc(curves),
+    curves = data.curves(lines, scores, spec["seed"])
+    seen = {n: (a, b, t["similarity"].to_numpy()) for n, (a, b, t) in pairs.items()}
+    made = {
+        "samples": figures.sample_grids(drawn) if spec["gallery"] else figures.off(),
+        "neighbors": figures.neighbor_pairs(seen) if spec["gallery"] else figures.off(),
+        "roc": figures.roc(panels(curves)),
         "similarity": figures.similarity_histogram(similar, background, threshold, extractor),
-        "extraction": figures.extraction(strengths(extracted, grids, extractor)),
+        "extraction": figures.extraction(strengths(extracted, spec["grids"].values(), extractor)),
         "loss": figures.loss_curves(loss),
     }
+    return {
+        **{name: figures.png(figure) for name, figure in made.items()},
+        **{f"{name}_svg": figures.svg(figure) for name, figure in made.items()},
+        "curves": curves,
+        "histograms": data.histograms(similar, background, threshold, extractor),
+        "gallery": data.gallery(pairs, spec["gallery"], spec["gallery_kb"], extractor),
+    }
+
+
+def panels(curves: pd.DataFrame) -> dict[str, dict[str, tuple[Any, ...]]]:
+    """The curves of a figure: attack and access -> defense and AUC -> fpr, tpr, low, high.
+
+    Attacks on defenses as they answer; where there are none, on their networks.
+    """
+    guarded = curves[curves["sees"] != "weights"]
+    found: dict[str, dict[str, tuple[Any, ...]]] = {}
+    for (attack, sees, defense), curve in (guarded if len(guarded) else curves).groupby(
+        ["attack", "sees", "defense"], sort=False
+    ):
+        turned = ", turned" if data.TURNED in str(curve["scored_by"].iloc[0]) else ""
+        label = f"{defense} ({curve['auc'].iloc[0]:.3f}{turned})"
+        ends = (curve[end].to_numpy() for end in ("fpr", "tpr", "low", "high"))
+        found.setdefault(f"{attack}, sees the {sees}", {})[label] = tuple(ends)
+    return found
 
 
 def strengths(

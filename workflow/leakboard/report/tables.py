@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
 import pandas as pd
 
-from leakboard.measures.ranking import ACCESS, FORMATS, interval
-from leakboard.report.cells import UNMEASURED, Cell, Column, Row, Table, number, text, why
+from leakboard.counterparts import EXPLAINED
+from leakboard.measures.shown import FORMATS, interval
+from leakboard.measures.strongest import ACCESS
+from leakboard.report.cells import Cell, Column, Row, Table, number, text, why
 
 UNTOLD = "does not tell about this defense"
 CONTROLS = (
@@ -17,11 +20,23 @@ CONTROLS = (
     "board invalid."
 )
 TRAININGS = "Images: how many it learned from. Epochs: how often it saw each of them."
-REPORTED = (
-    "What papers report beside what is measured here. The protocols differ, so equal numbers are "
-    "not to be expected; the words say how."
-)
-KINDS = {"copy_rate": "rate", "auc": "auc", "fid": "score", "kid": "score"}
+KINDS = {
+    **dict.fromkeys(("copy_rate", "memorization_ratio", "ams", "ums", "nl2<1.4", "share"), "rate"),
+    **dict.fromkeys(("auc", "probability"), "auc"),
+    **dict.fromkeys(("fid", "kid"), "score"),
+    **dict.fromkeys(("p", "permutation_mean_p"), "p"),
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A paper's table beside our numbers: where it stands, how it was measured, what differs."""
+
+    title: str
+    protocol: str
+    differs: str
+    doubts: str
+    table: Table
 
 
 def heats(measurements: pd.DataFrame, board: pd.DataFrame, track: str) -> list[Table]:
@@ -75,9 +90,10 @@ def controls(frame: pd.DataFrame, track: str) -> Table | None:
         Column("words", "In words"),
     ]
     rows = []
-    for row in frame.to_dict("records"):
+    for row in frame.sort_values("passed", kind="stable").to_dict("records"):
         kind = _kind(text(row["metric"]))
         low, high = number(row["expected_low"]), number(row["expected_high"])
+        expected = interval(kind, low, high) if isfinite(high) else f"above {FORMATS[kind](low)}"
         by = f"of {row['attack']} ({row['sees']})" if text(row["attack"]) else ""
         checked = " ".join(filter(None, (text(row["metric"]), by)))
         passed = str(row["passed"]) == "True"
@@ -86,7 +102,7 @@ def controls(frame: pd.DataFrame, track: str) -> Table | None:
             Cell("✓ as expected" if passed else "✕ outside"),
             Cell(checked, tuple(filter(None, (seed,)))),
             _found(row, "value", kind, ("ci_low", "ci_high")),
-            Cell(interval(kind, low, high) or UNMEASURED),
+            Cell(expected),
             Cell(text(row["words"])),
         ]
         badge = ("reference", text(row["role"]), "")
@@ -130,26 +146,39 @@ def trainings(frame: pd.DataFrame, track: str) -> Table | None:
     return Table("trainings", f"Trainings of {track}", TRAININGS, "Network", columns, rows)
 
 
-def reported(rows: Iterable[Mapping[str, Any]], track: str) -> Table | None:
-    """What papers report beside what is measured; None where nothing was reported."""
+def reported(frame: pd.DataFrame, track: str) -> tuple[list[Source], int]:
+    """Each paper's table with what is measured here of the same, and how many numbers have none."""
+    if not len(frame):
+        return [], 0
     columns = [
-        Column("what", "Number"),
+        Column("metric", "Number", "words"),
+        Column("setting", "Of what", "words"),
         Column("reported", "Reported", "number"),
         Column("measured", "Measured here", "number"),
-        Column("source", "Where"),
-        Column("protocol", "How the protocol differs"),
+        Column("measured_metric", "As", "words"),
     ]
-    lines = []
-    for row in rows:
-        kind = _kind(str(row.get("metric", "")))
-        by = f"{row['attack']} on the {row.get('sees', '')}" if row.get("attack") else ""
-        cells = [
-            Cell(text(row.get("metric")), tuple(filter(None, (by,)))),
-            _found(row, "reported", kind, None),
-            _found(row, "measured", kind, ("measured_low", "measured_high")),
-            Cell(text(row.get("source"))),
-            Cell(text(row.get("protocol")), tuple(filter(None, (text(row.get("note")),)))),
-        ]
-        lines.append(Row(text(row.get("defense")), cells))
-    label = f"Reported and measured, {track}"
-    return Table("reported", label, REPORTED, "Defense", columns, lines) if lines else None
+    met = frame[frame["measured"].notna()]
+    found = []
+    for (paper, source), mine in met.groupby(["paper", "source"], sort=False):
+        rows = [Row(text(row["defense"]), _beside(row)) for row in mine.to_dict("records")]
+        title, first = f"{paper}, {source}", mine.iloc[0]
+        label = f"{title}, beside {track}"
+        table = Table("reported", label, EXPLAINED, "Defense", columns, rows)
+        said = {key: text(first[key]) for key in ("protocol", "differs", "doubts")}
+        found.append(Source(title=title, table=table, **said))
+    return found, len(frame) - len(met)
+
+
+def _beside(row: Mapping[Any, Any]) -> list[Cell]:
+    kind = KINDS.get(text(row["unit"]), "number")
+    by = f"{row['attack']} on the {row['sees']}" if text(row["attack"]) else ""
+    told = _found(row, "reported", kind, None)
+    told = Cell(f"{text(row['bound'])}{told.text}", value=told.value)
+    of = tuple(filter(None, (text(row["setting"]), text(row["note"]))))
+    return [
+        Cell(text(row["metric"]), (by,) if by else ()),
+        Cell(text(row["dataset"]) or "—", of),
+        told,
+        _found(row, "measured", kind, ("ci_low", "ci_high")),
+        Cell(text(row["measured_metric"])),
+    ]

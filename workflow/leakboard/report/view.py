@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from leakboard.measures.ranking import ACCESS
+from leakboard.measures.strongest import ACCESS
 from leakboard.report import board as ranked
 from leakboard.report import extraction, payload, tables, words
 from leakboard.report.cells import Table, numbers, text
@@ -86,8 +86,9 @@ def view(board: Board, place: int) -> dict[str, Any]:
         **{t.caption: t for t in tables.heats(measurements, table, track)},
         "extraction": extraction.table(measurements, defenses, board.contenders, track),
         "trainings": tables.trainings(board.trainings, track),
-        "reported": tables.reported(board.reported, track),
     }
+    sources, unmet = tables.reported(board.reported, track)
+    parts |= {f"reported-{i}": source.table for i, source in enumerate(sources, start=1)}
     made = {name: each for name, each in parts.items() if each is not None}
     figures = list(_figures(board))
     gallery = _gallery(board.gallery)
@@ -100,14 +101,14 @@ def view(board: Board, place: int) -> dict[str, Any]:
         "histograms": payload.counted(board.histograms),
         "gate": board.gate or None,
     }
-    sources = [f["source"] for f in figures]
-    sources += [pair[k] for _, some in gallery for pair in some for k in ("generated", "training")]
+    images = [f["source"] for f in figures]
+    images += [pair[k] for _, some in gallery for pair in some for k in ("generated", "training")]
     return {
         "place": place,
         "track": track,
         "about": board.about,
         "stamp": stamp,
-        "finding": words.finding(board, stamp.kind != "invalid"),
+        "finding": words.finding(table, stamp.kind != "invalid"),
         "tables": made,
         "accesses": [sees for sees in ACCESS if sees in made],
         "many": any(len(made[sees].columns) > 5 for sees in ACCESS if sees in made),
@@ -118,12 +119,14 @@ def view(board: Board, place: int) -> dict[str, Any]:
         "figures": figures,
         "gallery": gallery,
         "gallery_said": {k: v for k, v in board.gallery.items() if k != "pairs"},
+        "reported": sources,
+        "unmet": unmet,
         "curves": len(board.curves) > 0,
         "histograms": len(board.histograms) > 0,
         "comparisons": len(board.comparisons) > 0,
         "measurements": len(measurements),
         "left_out": [],
-        "pictures": payload.size(*sources),
+        "pictures": payload.size(*images),
         "payload": {
             "core": payload.packed(core),
             "pairs": payload.packed(payload.compared(board.comparisons)),

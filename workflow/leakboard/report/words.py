@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
-from leakboard.measures.control import blind
-from leakboard.measures.ranking import ACCESS, FORMATS
+from leakboard.measures.shown import FORMATS
+from leakboard.measures.standings import WORDS
+from leakboard.measures.strongest import ACCESS
 from leakboard.report.cells import joined, number, text
-
-if TYPE_CHECKING:
-    from leakboard.report.page import Board
 
 
 @dataclass(frozen=True)
@@ -50,14 +48,9 @@ def stamp(verdict: Mapping[str, Any], controls: pd.DataFrame) -> Stamp:
     return Stamp("valid", "Valid", f"{count}.", **told, warnings=warnings)
 
 
-def finding(board: Board, valid: bool) -> str:
-    """What happens without a defense, and who does best, in two or three sentences.
-
-    The blind attack speaks among the controls; here only where there are none.
-    """
-    sentences = [_undefended(board.table), _best(board.table) if valid else ""]
-    sentences += [] if len(board.controls) else [blind(board.measurements)]
-    return " ".join(filter(None, sentences))
+def finding(table: pd.DataFrame, valid: bool) -> str:
+    """What happens without a defense, and who does best, in a sentence or two."""
+    return " ".join(filter(None, [_undefended(table), _best(table) if valid else ""]))
 
 
 def _undefended(table: pd.DataFrame) -> str:
@@ -82,7 +75,7 @@ def _undefended(table: pd.DataFrame) -> str:
 def _best(table: pd.DataFrame) -> str:
     if "rank_low" not in table:
         return ""
-    ranked = table[pd.to_numeric(table["rank_low"], errors="coerce").notna()]
+    ranked = table[table["rank_low"].notna()]
     if len(ranked) < 2:
         return ""
     first = ranked.loc[ranked["rank_low"].astype(float) == 1, "defense"].astype(str).tolist()
@@ -98,6 +91,12 @@ def _best(table: pd.DataFrame) -> str:
 
 
 def smallest(verdict: Mapping[str, Any]) -> list[str]:
-    """The smallest difference that each ranked column could have shown, in words."""
-    found = verdict.get("smallest") or {}
-    return [str(each["words"]).rstrip(".") for each in found.values() if each.get("words")]
+    """The smallest difference in each ranked column that one test would most likely find."""
+    return [
+        f"{WORDS[column].removeprefix('the ')} {_size(column, float(found['value']))}"
+        for column, found in (verdict.get("smallest") or {}).items()
+    ]
+
+
+def _size(column: str, value: float) -> str:
+    return f"{100 * value:.1f} points" if column == "copy_rate" else f"{value:.3f}"

@@ -14,29 +14,31 @@ LISTS = {
     "defenses": ("samples", "tables"),
     "curves": ("curves",),
     "scores": ("scores",),
+    "lines": (),
     "attacks": (),
 }
 OPTIONAL = ("extraction",)
 
 
 def make(spec: dict[str, Any], files: Files) -> dict[str, Any]:
-    """PNG files by name. files: see the rule; `extraction` are measurements."""
+    """Pictures and what charts are drawn from, by name: see `pictures`.
+
+    files: see the rule; `extraction` are measurements.
+    """
     read, names = artefacts.read_table, spec["defenses"]
     pixels = (artefacts.read_npz(file)["images"] for file in files["samples"])
     tables = (read(file) for file in files["tables"])
     losses = (artefacts.read_csv(file) for file in files["curves"])
-    labels = (tuple(each) for each in spec["scores"])
-    scores = (read(file) for file in files["scores"])
+    pairs = zip(spec["scores"], files["scores"], strict=True)
     extracted = [row for f in files["extraction"] for row in measurements.read(f)["rows"]]
     return pictures(
         drawn=dict(zip(names, pixels, strict=True)),
         tables=dict(zip(names, tables, strict=True)),
         images=artefacts.read_npz(files["images"][0])["images"],
         background=read(files["background"][0])["similarity"].to_numpy(),
-        scores=[(*label, table) for label, table in zip(labels, scores, strict=True)],
+        lines=[tuple(line) for line in spec["lines"]],
+        scores={digest: read(file, digest) for digest, file in pairs},
         losses=dict(zip(spec["curves"], losses, strict=True)),
         extracted=pd.DataFrame(extracted),
-        grids=spec["grids"].values(),
-        extractor=spec["extractor"],
-        calibration=spec["calibration"],
+        spec=spec,
     )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+
+import pandas as pd
 
 from leakboard import artefacts, measurements
 from leakboard.report.page import Board, render
 from leakboard.stages import Files
 
 LISTS = {"contenders": ()}
-OPTIONAL = ("figures",)
+OPTIONAL = ("figures", "curves", "histograms", "gallery", "cells", "reported")
 
 
 def boards(specs: Mapping[str, Any], files: Files) -> dict[str, dict[str, list[str]]]:
@@ -30,19 +32,44 @@ def boards(specs: Mapping[str, Any], files: Files) -> dict[str, dict[str, list[s
 
 
 def make(specs: Mapping[str, Any], files: Mapping[str, Files]) -> dict[str, Any]:
-    """html: the page. By track: specs and files (tables, trainings, measurements, figures)."""
+    """html: the page. By track: specs and files, of names as in the rule."""
     return {"html": render([_board(track, specs[track], files[track]) for track in specs])}
 
 
 def _board(track: str, spec: Mapping[str, Any], files: Files) -> Board:
-    rows = artefacts.read_table(files["measurements"][0])
-    stamp = "INCOMPLETE: some cells lack their numbers." if measurements.lacking(rows) else ""
+    def table(name: str) -> pd.DataFrame:
+        return artefacts.read_csv(files[name][0]) if files[name] else pd.DataFrame()
+
     return Board(
-        track,
-        " ".join(filter(None, (stamp, spec["about"]))),
-        artefacts.read_csv(files["tables"][0]),
-        rows,
-        artefacts.read_csv(files["trainings"][0]),
-        {Path(file).stem: Path(file).read_bytes() for file in files["figures"]},
-        spec["contenders"],
+        track=track,
+        about=spec["about"],
+        table=table("tables"),
+        measurements=artefacts.read_table(files["measurements"][0]),
+        trainings=table("trainings"),
+        comparisons=table("comparisons"),
+        controls=table("controls"),
+        verdict=artefacts.read_json(files["verdicts"][0]),
+        reported=table("reported"),
+        cells=[_cell(track, file) for file in files["cells"]],
+        config=spec["config"],
+        curves=table("curves"),
+        histograms=table("histograms"),
+        gallery=artefacts.read_json(files["gallery"][0]) if files["gallery"] else {},
+        figures={Path(file).stem: Path(file).read_bytes() for file in files["figures"]},
+        contenders=spec["contenders"],
+        gate=spec["gate"],
     )
+
+
+def _cell(track: str, path: str | Path) -> dict[str, Any]:
+    """A measurement file as the page shows it: where its log is, and how to make it anew."""
+    made = measurements.read(path)
+    start = PurePosixPath("results", track, "measurements")
+    tail = PurePosixPath(path).relative_to(start).with_suffix(".log")
+    stage, rest = tail.parts[0], PurePosixPath(*tail.parts[1:])
+    return {
+        **{key: made[key] for key in ("stage", "spec", "inputs")},
+        "path": str(path),
+        "command": f"leakboard run {path} --force",
+        "log": str(PurePosixPath("results/logs", stage, track, rest)),
+    }

@@ -108,7 +108,8 @@ function drawTradeoff(board, node, chosen) {
       const { x, y, color, fill, size } = layer.encoding;
       x.scale.domain = [Math.min(...ends) * 0.9, Math.max(...ends) * 1.15];
       x.title = "FID, log scale: lower is better";
-      if (y?.scale) y.title = `${unit}: lower is better`;
+      if (y?.scale) y.title = `${unit}${private_.kind === "rate" ? ", square-root scale" : ""}: lower is better`;
+      if (y?.scale && private_.kind === "rate") y.scale.type = "sqrt";
       if (y?.axis === undefined && y?.scale) y.axis = { format: private_.kind === "rate" ? "~%" : "~g" };
       if (color) color.scale.range = range.color, color.legend = { symbolStrokeWidth: 2 };
       if (fill) fill.scale.range = range.fill;

@@ -1,4 +1,4 @@
-// What is shown, as files: CSV and JSON by Tabulator, LaTeX and Markdown, pictures of charts.
+// What is shown, as files: tables as CSV (by Tabulator), JSON, LaTeX and Markdown, charts as pictures.
 
 /** Save text or bytes under a name. */
 function save(content, name, type) {
@@ -10,7 +10,9 @@ function save(content, name, type) {
 }
 
 /** Text that no spreadsheet takes for a formula. */
-const inert = text => typeof text === "string" && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+function inert(text) {
+  return typeof text === "string" && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+}
 
 /** The rows and columns shown, as texts: [heads, ...rows], each cell as told by `tables.js`. */
 function visible({ made, numbers, cells }) {
@@ -48,10 +50,18 @@ function toMarkdown(built) {
   return [line(heads.map(plain)), line(heads.map((_, i) => i ? "---:" : "---")), ...rows.map(row => line(row.map(cell))), ""].join("\n");
 }
 
+/** The rows shown, by the keys of their columns. */
+function toJson({ made }) {
+  const columns = made.getColumns().map(column => column.getDefinition()).filter(column => column.download);
+  const named = data => Object.fromEntries(columns.map(column => [column.titleDownload, data[column.field]]));
+  return JSON.stringify(made.getRows("active").map(row => named(row.getData())), null, 1);
+}
+
 /** Download what a table shows; CSV and JSON have all columns, their ends and all digits. */
 function download(built, kind, name) {
   if (kind === "tex") return save(toLatex(built), `${name}.tex`, "application/x-tex");
   if (kind === "md") return save(toMarkdown(built), `${name}.md`, "text/markdown");
+  if (kind === "json") return save(toJson(built), `${name}.json`, "application/json");
   built.made.download(kind, `${name}.${kind}`);
 }
 

@@ -171,8 +171,8 @@ async function everyNumber(board, details) {
   const names = ["seed", "defense", "sampler", "attack", "sees", "metric", "value", "interval", "n", "unit", "better", "reported", "status", "note", "digest"];
   const ends = row => row.ci_low === null ? "" : `${shortened(row.ci_low)} to ${shortened(row.ci_high)}`;
   const column = name => ({
-    title: "", field: name, sorter, headerFilter: "input", titleDownload: name, accessorDownload: inert,
-    titleFormatter: () => make("span", {}, name), visible: !["sampler", "unit", "better", "reported"].includes(name), download: name !== "interval",
+    title: "", field: name, sorter, headerFilter: "input", ...saved(name),
+    titleFormatter: () => head(name), visible: !["sampler", "unit", "better", "reported"].includes(name), ...(name === "interval" ? { download: false } : {}),
     minWidth: { metric: 210, defense: 130, note: 220, interval: 190, digest: 160, value: 100 }[name] ?? 84, cssClass: numeric.has(name) ? "number" : "words",
     headerFilterFunc: (wanted, value) => passes(wanted, value, String(value ?? "")),
     formatter: cell => {
@@ -180,7 +180,7 @@ async function everyNumber(board, details) {
       return make("span", {}, name === "interval" ? ends(row) : numeric.has(name) ? value === null ? name === "value" ? `— ${row.status}` : "" : shortened(value) : value);
     },
   });
-  const limits = ["ci_low", "ci_high"].map(name => ({ title: name, field: name, visible: false, download: true, titleDownload: name }));
+  const limits = ["ci_low", "ci_high"].map(name => ({ title: "", field: name, visible: false, ...saved(name) }));
   const made = new Tabulator($("[data-long]", details), {
     data: rows, columns: [...names.map(column), ...limits], layout: "fitColumns", height: "70vh", nestedFieldSeparator: false,
     headerSortTristate: true, placeholder: "No row has all of this", index: "none",

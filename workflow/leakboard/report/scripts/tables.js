@@ -71,6 +71,10 @@ function passes(wanted, value, words) {
   return { "<": value < bound, "<=": value <= bound, ">": value > bound, ">=": value >= bound }[asked[1]];
 }
 
+/** How a column stands in a file: under its key, with all digits, shown or not. */
+const saved = key => ({ titleDownload: inert(key), accessorDownload: inert, download: true });
+/** A head that a keyboard can sort by: Tabulator listens to clicks alone. */
+const head = text => make("button", { type: "button", className: "head" }, text);
 const MINIMA = { words: 136, p: 74, rate: 104, auc: 92, points: 108, score: 104, ratio: 82, rank: 76 }; // px
 
 /** Build a Tabulator in place of a table of the page; `numbers` are what its cells stand for. */
@@ -83,9 +87,9 @@ function build(board, region, numbers) {
   const muted = rows.map(row => row[0].parentNode.className === "muted");
   const caption = $("caption", table), badges = heads.map(head => $$(".badge", head));
   const first = {
-    title: "", field: "name", frozen: true, sorter, headerFilter: "input",
+    title: "", field: "name", frozen: true, sorter, headerFilter: "input", ...saved(numbers.first),
     width: innerWidth < 640 ? 118 : numbers.kind === "board" ? 152 : 170, headerFilterFunc: (wanted, value) => passes(wanted, value, value),
-    titleFormatter: () => make("span", {}, numbers.first),
+    titleFormatter: () => head(numbers.first),
     formatter: cell => {
       const i = cell.getData().row, box = make("span", { className: "name" }, numbers.names[i]);
       for (const badge of badges[i]) box.append(badge.cloneNode(true));
@@ -93,27 +97,31 @@ function build(board, region, numbers) {
     },
   };
   const columns = numbers.columns.map((column, place) => ({
-    title: "", field: `f${place}`, sorter, visible: numbers.kind !== "board" || column.essential,
+    title: "", field: `f${place}`, sorter, ...saved(column.key), visible: numbers.kind !== "board" || column.essential,
     headerTooltip: $$("thead tr:last-child th", table)[place + 1].title || false,
     cssClass: [column.kind === "words" ? "words" : "number", column.kind].join(" "),
-    minWidth: numbers.kind === "heat" ? 92 : column.key.startsWith("extracted") ? 132 : MINIMA[column.kind] ?? 104,
+    minWidth: Math.max(numbers.kind === "heat" ? 92 : column.key.startsWith("extracted") ? 132 : MINIMA[column.kind] ?? 104,
+      ...column.title.split(/[\s-]/).map(word => 8.2 * word.length + 30)),
     widthGrow: column.key === "words" || column.key === "protocol" ? 4 : 1, headerFilter: "input", headerFilterPlaceholder: "< 0.1",
     headerFilterFunc: (wanted, value, data) => passes(wanted, value, words[data.row][place]),
-    titleFormatter: () => make("span", {}, column.title),
+    titleFormatter: () => head(column.title),
     formatter: cell => {
       const i = cell.getData().row, one = cells[i][place];
       if (numbers.kind === "heat") cell.getElement().classList.add(one.heat || "none");
       return shown(board, numbers, place, i, one);
     },
   }));
+  const ends = numbers.columns.flatMap((column, place) => ["low", "high"].filter(end => column[end] && column.key !== "rank").map(end =>
+    ({ title: "", field: `${end}${place}`, visible: false, ...saved(`${column.key}_${end}`) })));
   const data = rows.map((_, i) => Object.fromEntries([
     ["row", i], ["name", numbers.names[i]],
     ...numbers.columns.map((column, place) => [`f${place}`, column.value ? column.value[i] : cells[i][place].text || null]),
+    ...numbers.columns.flatMap((column, place) => ["low", "high"].map(end => [`${end}${place}`, column[end]?.[i] ?? null])),
   ]));
   const holder = make("div", {});
-  const note = make("p", { className: "caption" }, ...[...caption.childNodes].map(node => node.cloneNode(true)));
+  const note = make("p", { className: `caption ${caption.className}` }, ...[...caption.childNodes].map(node => node.cloneNode(true)));
   const made = new Tabulator(holder, {
-    data, columns: [first, ...grouped(numbers, columns)], layout: "fitColumns", ...(rows.length > 16 ? { maxHeight: "90vh" } : {}),
+    data, columns: [first, ...grouped(numbers, columns), ...ends], downloadConfig: { columnGroups: false }, layout: "fitColumns", ...(rows.length > 16 ? { maxHeight: "90vh" } : {}),
     nestedFieldSeparator: false, headerSortTristate: true,
     placeholder: "No row has all of this", columnHeaderVertAlign: "bottom", index: "row",
     rowFormatter: row => row.getElement().classList.toggle("muted", muted[row.getData().row]),
