@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from boards import board
 
+from boards import board
 from leakboard.report.page import Board, render
 
 EVIL = [

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from boards import board
 
+from boards import board
 from leakboard.measures.shown import FORMATS, interval
 from leakboard.measures.strongest import ACCESS
 from leakboard.report.page import Board, render

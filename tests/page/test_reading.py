@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import pandas as pd
 import pytest
-from boards import board
 
+from boards import board
 from leakboard.measures.shown import FORMATS
 from leakboard.report.page import Board, render
 
