@@ -13,6 +13,7 @@ import yaml
 
 from leakboard import needs, plugins, resolve
 from leakboard.digests import digest
+from leakboard.drawings import curves as roc_curves
 from leakboard.plan import PLAIN, Plan
 from leakboard.sources import imports, sources
 
@@ -385,7 +386,7 @@ def test_a_blind_attack_is_run_once_and_depends_on_the_split_alone(
     assert made.plugins("attack", attack="blind", sees="nothing", target="split") == {
         "attacks": "blind"
     }
-    assert not any(attack == "blind" for attack, _, _, _ in made.drawn_scores)
+    assert not any(attack == "blind" for attack, *_ in roc_curves(made))
     own = {name: d for name, d in artefacts(plan(BESIDES)).items() if "blind" in name}
     assert len(own) == 2
     for edit in ({"track/training": {"steps": 6, "lr": 0.002}}, {"defenses/new": NONE}):
@@ -706,6 +707,36 @@ def test_a_grid_counts_by_its_best_and_another_attack_by_itself_and_who_picks_co
     assert plan({}).figures()["grids"] == plan(GRID | apart).figures()["grids"] == {}
 
 
+def test_a_roc_curve_is_of_the_scores_that_its_auc_is_of(plan: Callable[..., Plan]) -> None:
+    made = plan({})
+    told, seed = made.figures(), made.track.seeds[0]
+    assert told["lines"]
+    for attack, sees, defense, asked in told["lines"]:
+        cell = made.audit(attack, sees, defense, seed)
+        assert asked == dict(zip(cell["targets"], cell["scores"], strict=True))
+        assert set(asked.values()) <= set(told["scores"])
+    cells = [(*names, name) for *names, name, _ in told["lines"]]
+    assert sorted(cells) == sorted(
+        (attack, sees, name)
+        for attack, sees in made.attacks
+        for name in made.audited(attack, sees)
+        if sees != "nothing"
+    )
+    assert len(told["scores"]) == len(set(told["scores"])) == len(needs.shown_scores(made))
+
+
+def test_the_page_shows_the_entries_behind_every_name_but_not_how_many_jobs_drew(
+    plan: Callable[..., Plan],
+) -> None:
+    told = plan({}).page()["config"]
+    assert told["defenses"].keys() == plan({}).board.defenses.keys()
+    assert told["defenses"]["none"]["denoisers"] == ["base"]
+    assert "base" in told["networks"]
+    assert "params" in next(iter(told["attacks"].values()))
+    assert told["track"]["sampling"]["images"]
+    assert plan({"track/sampling/shards": 7}).page() == plan({}).page()
+
+
 def test_lambda_0_in_the_figure_is_plain_drawing_from_the_same_sources(
     plan: Callable[..., Plan],
 ) -> None:
@@ -758,6 +789,16 @@ def test_a_job_depends_on_its_plug_in_and_on_no_other() -> None:
     assert not any(name.startswith(("defenses/", "attacks/", "measures/")) for name in names)
     assert STEPS / "train.py" in found
     assert all(f.is_file() for f in found)
+
+
+def test_what_a_module_reads_as_resources_comes_with_it() -> None:
+    names = {f.relative_to(LIBRARY).as_posix() for f in sources(STEPS / "page.py", {})}
+    looks = {"leaderboard.html.j2", "leaderboard.css", "scripts/tables.js", "vendor/vega.min.js"}
+    assert {f"report/{name}" for name in looks} <= names
+    assert not any("__pycache__" in name for name in names)
+    drawn = {f.relative_to(LIBRARY).as_posix() for f in sources(STEPS / "figures.py", {})}
+    assert "report/drawn.py" in drawn
+    assert "report/leaderboard.css" not in drawn
 
 
 def steps() -> Iterator[Any]:

@@ -100,7 +100,7 @@ def test_everything_that_can_be_pressed_or_filled_has_a_name(visit: Any, html: s
     opened = visit(html)
     opened.everything()
     nameless = opened.page.evaluate(
-        """[...document.querySelectorAll(".open button, .open select, .open input, .open summary")]
+        """[...document.querySelectorAll('.open button, .open select, .open input, .open summary')]
         .filter(node => !(node.textContent.trim() || node.ariaLabel || node.title
           || node.placeholder || node.labels?.length || node.closest('.tabulator-header-filter')))
         .map(node => node.outerHTML)"""

@@ -109,7 +109,7 @@ def view(board: Board, place: int) -> dict[str, Any]:
         "about": board.about,
         "stamp": stamp,
         "finding": words.finding(table, stamp.kind != "invalid"),
-        "tables": made,
+        "tables": parts,
         "accesses": [sees for sees in ACCESS if sees in made],
         "many": any(len(made[sees].columns) > 5 for sees in ACCESS if sees in made),
         "smallest": words.smallest(board.verdict),
