@@ -7,6 +7,7 @@ for one.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ from leakboard.job import explain
 
 Spec = Mapping[str, Any]
 Job = Mapping[str, Any]  # rule, title, track, log, inputs (name -> paths); of a stage also its spec
+ENDED = re.compile(r"interrupted|process \d+, which this one works for, ended")
 FOLDER = f"{boards.RESULTS}/incomplete"
 
 
@@ -126,6 +128,8 @@ class Incomplete:
             return "failed", f"{path} is missing, and nothing makes it"
         if words := last_words(job["log"]):
             return failure(job, words)
+        if interrupted(job["log"]):
+            return "missing", f"{job['title']} was interrupted"
         inputs = [file for paths in job["inputs"].values() for file in paths]
         ended = Path(job["log"]).exists() and not Path(path).exists()
         if ended and self.there(*inputs):
@@ -188,13 +192,23 @@ def main(jobs: Mapping[str, Job], after_failure: bool = False) -> str:
     return "\n  ".join([first, *lines])
 
 
-def last_words(log: str | Path) -> str:
+def last_words(log: str) -> str:
     """What a failed job said last, from its log, on one line; "" where it said nothing."""
+    words = _message(log)
+    return "" if ENDED.fullmatch(words) else words
+
+
+def interrupted(log: str) -> bool:
+    """Whether a job ended because its workflow did."""
+    return bool(ENDED.fullmatch(_message(log)))
+
+
+def _message(log: str) -> str:
+    """The last message that `leakboard.job` wrote into a log, on one line."""
     with suppress(OSError):
         text = Path(log).read_text(encoding="utf-8", errors="replace").strip()
         _, found, message = f"\n{text}".rpartition("\nleakboard: ")
-        if found and message != "interrupted":
-            return " ".join(message.split())
+        return " ".join(message.split()) if found else ""
     return ""
 
 

@@ -51,6 +51,10 @@ class Track:
             check(file)
         except UserError as error:
             self.differences.append(str(error))
+        except Exception as error:  # whatever is wrong with one file, the others are looked at
+            self.differences.append(
+                f"{file}: cannot be made again: {type(error).__name__}: {error}"
+            )
 
     def _measurement(self, file: Path) -> None:
         content = measurements.read(file)
