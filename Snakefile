@@ -1,6 +1,6 @@
 """Do image diffusion models leak their training pictures, and which defenses stop it?
 
-data -> training -> sampling -> features -> attacks -> measures -> leaderboard
+data -> training -> sampling -> features -> attacks -> measures -> leaderboard -> report
 """
 
 from snakemake.utils import min_version
@@ -23,6 +23,7 @@ include: "rules/attacks.smk"
 include: "rules/measures.smk"
 include: "rules/extraction.smk"
 include: "rules/leaderboard.smk"
+include: "rules/report.smk"
 include: "rules/incomplete.smk"
 
 
