@@ -34,6 +34,7 @@ rule all:
         expand("results/{track}/leaderboard.md", track=PLANS),
         expand("results/{track}/measurements.csv", track=PLANS),
         preview_files,
+        everything,
         "results/leaderboard.html",
 
 

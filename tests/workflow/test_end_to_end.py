@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from leakboard import artefacts
+
 if TYPE_CHECKING:
     from conftest import Folder
 
@@ -353,6 +355,6 @@ def test_planted_duplicates_are_trained_on_and_a_deduplication_finds_them(board:
     }
     assert {name: job["images"] for name, job in shown.items()} == {"base": 28, "unique": 20}
     assert shown["base"]["steps"] == shown["unique"]["steps"] == 8
-    rows = {row["metric"]: row for row in json.loads(files[1].read_text(encoding="utf-8"))}
+    rows = {row["metric"]: row for row in artefacts.read_json(files[1])["rows"]}
     assert rows["copies_of_duplicates:pixels"]["n"] == 24
     assert "4 members trained on 3 times" in rows["copies_per_duplicate_ratio:pixels"]["note"]

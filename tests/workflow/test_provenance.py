@@ -125,9 +125,13 @@ EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda board: replace(board / "measurements.csv", ",ok,", ",unresolved,"),
         "measurements.csv: row 1: status: recorded 'unresolved', found 'ok'",
     ),
-    "a row of the table": (
-        lambda board: replace(board / "measurements.csv", "tiny,0,none,plain", ""),
-        "measurements.csv: ",
+    "a line of the table that is cut short": (
+        lambda board: replace(board / "measurements.csv", "tiny,0,none,plain,", ""),
+        "measurements.csv: row 1: ",
+    ),
+    "a row of the table that is left out": (
+        lambda board: shorten(board / "measurements.csv"),
+        "rows, found ",
     ),
     "a number of the leaderboard": (
         lambda board: replace(board / "leaderboard.csv", "tiny,none,0.0,", "tiny,none,0.1,"),
@@ -147,7 +151,7 @@ EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "what a job took": (
         lambda board: edit(board / "perf/train/base/seed0.json", lambda c: c.update(seconds=0.5)),
-        "trainings.csv: row 2: seconds: recorded ",
+        "trainings.csv: row 1: seconds: recorded ",
     ),
     "a path that leads elsewhere": (
         lambda board: edit(
@@ -162,11 +166,17 @@ EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
+def shorten(file: Path) -> None:
+    """Leave out the last line of a file."""
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    file.write_text("".join(lines[:-1]), encoding="utf-8")
+
+
 def replace(file: Path, old: str, new: str) -> None:
-    """Replace the first of some text in a file."""
+    """Replace some text in a file."""
     text = file.read_text(encoding="utf-8")
     assert old in text
-    file.write_text(text.replace(old, new, 1), encoding="utf-8")
+    file.write_text(text.replace(old, new), encoding="utf-8")
 
 
 @pytest.mark.parametrize("what", EDITS)
@@ -235,9 +245,9 @@ def forged(results: Path, name: str, change: Callable[[Path], object]) -> None:
     old = sha256(file)
     change(file)
     for other in results.rglob("*.json"):
-        text = other.read_text(encoding="utf-8")
-        if old in text:
-            other.write_text(text.replace(old, sha256(file)), encoding="utf-8")
+        if old in other.read_text(encoding="utf-8"):
+            tail = str(other.relative_to(results / "tiny"))
+            forged(results, tail, lambda record: replace(record, old, sha256(file)))
 
 
 def rewritten(file: Path, members: int) -> None:

@@ -93,8 +93,10 @@ def read_csv(path: str | Path) -> pd.DataFrame:
     """The data frame of a CSV file, every number to its last digit; UserError where damaged."""
     import pandas as pd
 
+    # What newer versions do anyway, and older ones only when they are told.
+    exact = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
     try:
-        return pd.read_csv(path, float_precision="round_trip")
+        return pd.read_csv(path) if exact else pd.read_csv(path, float_precision="round_trip")
     except (OSError, ValueError) as error:
         raise _damaged(path, error) from error
 
