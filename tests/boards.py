@@ -16,9 +16,9 @@ from scipy.stats import norm
 
 from leakboard import counterparts, measurements
 from leakboard.measures.board import judged
-from leakboard.measures.ranking import COSTS, leaderboard
-from leakboard.measures.standings import RANKED
+from leakboard.measures.ranking import COSTS
 from leakboard.measures.strongest import ACCESS
+from leakboard.report.drawn import CURVES
 from leakboard.report.page import Board
 from leakboard.reported import read
 
@@ -109,8 +109,7 @@ def completed(
     headline = {"copies": f"copy_rate:{SPACE}", "quality": f"fid:{QUALITY}"}
     spec = {"track": track, "defenses": entries, "headline": headline, "contenders": CONTENDERS}
     spec |= {"gate": GATE, "calibration": 0.001, "members": 100}
-    bare = leaderboard(rows, costs, entries, headline, CONTENDERS)
-    found = judged(rows, costs, compared(bare), spec, measurements.reasons(rows))
+    found = judged(rows, costs, compared(rows), spec, measurements.reasons(rows))
     beside = counterparts.beside(
         read(ROOT / "config/reported.yaml"),
         track,
@@ -249,20 +248,28 @@ def _track(track: str, run: int) -> list[dict[str, Any]]:
     ]
 
 
-def compared(table: pd.DataFrame) -> pd.DataFrame:
-    """Every pair of rows in every ranked column, as from independent intervals."""
-    found = []
-    for column in RANKED:
-        rows = [r for r in table.to_dict("records") if np.isfinite(r.get(column, np.nan))]
+def compared(rows: pd.DataFrame) -> pd.DataFrame:
+    """Every pair of defenses in every ranked column, as from independent intervals."""
+    ends = ["value", "ci_low", "ci_high"]
+    means = rows.groupby(["metric", "sees", "attack", "defense"])[ends].mean()
+    order, found = [name for name in rows["defense"].unique() if name], []
+    for column in ("copy_rate", *(f"{sees}_auc" for sees in ACCESS)):
         sees = column.removesuffix("_auc")
-        for a, b in combinations(rows, 2):
-            values = [r[column] if column == "copy_rate" else abs(r[column] - 0.5) for r in (a, b)]
-            errors = [(r[f"{column}_high"] - r[f"{column}_low"]) / 3.92 for r in (a, b)]
-            gap, error = values[0] - values[1], float(np.hypot(*errors)) or 1e-9
+        key = (f"copy_rate:{SPACE}", "") if column == "copy_rate" else ("auc", sees)
+        if key not in means.index:
+            continue
+        mine = means.loc[key].reset_index()
+        mine["leak"] = mine["value"] if column == "copy_rate" else (mine["value"] - 0.5).abs()
+        worst = mine.sort_values("leak", ascending=False).drop_duplicates("defense")
+        worst = worst.set_index("defense").reindex(order)
+        worst = worst[worst["leak"].notna()]
+        each = list(worst[["attack", "leak", "ci_low", "ci_high"]].itertuples())
+        for a, b in combinations(each, 2):
+            errors = [(r.ci_high - r.ci_low) / 3.92 for r in (a, b)]
+            gap, error = a.leak - b.leak, float(np.hypot(*errors)) or 1e-9
             found.append(
-                {"column": column, "a": a["defense"], "b": b["defense"]}
-                | {"attack_a": a.get(f"{sees}_attack", ""), "attack_b": b.get(f"{sees}_attack", "")}
-                | {"value_a": values[0], "value_b": values[1], "difference": gap}
+                {"column": column, "a": a.Index, "b": b.Index, "value_a": a.leak, "value_b": b.leak}
+                | {"attack_a": a.attack, "attack_b": b.attack, "difference": gap}
                 | {"ci_low": gap - 1.96 * error, "ci_high": gap + 1.96 * error}
                 | {"p": float(2 * norm.sf(abs(gap) / error)), "se": error, "n": 550}
             )
@@ -335,20 +342,16 @@ def _config(table: pd.DataFrame, rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def _curves(rows: pd.DataFrame) -> pd.DataFrame:
-    """A binormal curve of each AUC, with a band."""
-    fpr = np.geomspace(1e-3, 1, 60)
-    found = []
+    """A binormal curve of each AUC of the first seed, with a band."""
     told = (rows["metric"] == "auc") & (rows["sees"] != "nothing") & (rows["seed"] == 0)
-    for row in rows[told].itertuples():
-        shift = np.sqrt(2) * norm.ppf(min(max(row.value, 1e-3), 1 - 1e-3))
-        tpr, low, high = (norm.cdf(shift + s + norm.ppf(fpr)) for s in (0, -0.25, 0.25))
-        found.append(
-            pd.DataFrame({"fpr": fpr, "tpr": tpr, "low": low, "high": high}).assign(
-                attack=row.attack, sees=row.sees, defense=row.defense, seed=0, scored_by=""
-            )
-        )
-    order = ["attack", "sees", "defense", "seed", "scored_by", "fpr", "tpr", "low", "high"]
-    return pd.concat(found, ignore_index=True)[order] if found else pd.DataFrame(columns=order)
+    mine = rows.loc[told, ["attack", "sees", "defense", "seed", "value"]]
+    mine = mine.rename(columns={"value": "auc"}).assign(scored_by="")
+    fpr = np.geomspace(1e-3, 1, 60)
+    shift = np.sqrt(2) * norm.ppf(mine["auc"].clip(1e-3, 1 - 1e-3).to_numpy(float))
+    made = mine.loc[mine.index.repeat(len(fpr))].assign(fpr=np.tile(fpr, len(mine)))
+    for name, step in (("tpr", 0.0), ("low", -0.25), ("high", 0.25)):
+        made[name] = norm.cdf(shift[:, None] + step + norm.ppf(fpr)).ravel()
+    return made.reset_index(drop=True).reindex(columns=CURVES)
 
 
 def _histograms(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:

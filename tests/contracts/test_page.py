@@ -20,6 +20,7 @@ from PIL import Image
 from boards import CONTENDERS, KNOWN, board
 from leakboard.measures.shown import FORMATS, interval
 from leakboard.report import charts, drawn, figures, payload
+from leakboard.report.board import letters
 from leakboard.report.cells import Cell, Column, Row, Table, numbers
 from leakboard.report.page import Board, render
 from leakboard.report.pictures import panels, strengths
@@ -148,6 +149,13 @@ def test_numbers_go_along_with_all_their_digits_and_gaps():
     assert told["opens"] == ["p|w", ""]
 
 
+@pytest.mark.parametrize(
+    ("group", "shown"), [("", ""), ("a", "a"), ("ab", "ab"), ("abc", "a–c"), ("acdefh", "ac–fh")]
+)
+def test_letters_in_a_row_are_drawn_together(group: str, shown: str):
+    assert letters(group) == shown
+
+
 def static(text: str, table: str) -> list[list[str]]:
     """The text of the cells of each row of the first table of a kind, its name first."""
     body = text.partition(f'<table class="{table}">')[2].partition("<tbody>")[2]
@@ -167,7 +175,9 @@ def test_without_scripts_a_number_stands_with_its_interval_and_its_attack(text: 
         assert cells[0].startswith(str(row["defense"]))
         value = FORMATS["rate"](row["copy_rate"])
         ends = interval("rate", row["copy_rate_low"], row["copy_rate_high"])
-        assert cells[2] == " ".join(filter(None, [value, row["copy_rate_group"], ends]))
+        assert cells[2] == " ".join(
+            filter(None, [value, letters(row["copy_rate_group"] or ""), ends])
+        )
         assert any(str(row["weights_attack"]) in each for each in cells)
 
 

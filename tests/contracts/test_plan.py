@@ -792,11 +792,13 @@ def test_a_job_depends_on_its_plug_in_and_on_no_other() -> None:
 
 
 def test_what_a_module_reads_as_resources_comes_with_it() -> None:
-    names = {f.relative_to(LIBRARY).as_posix() for f in sources(STEPS / "page.py", {})}
+    found = sources(STEPS / "page.py", {})
+    names = {f.relative_to(LIBRARY).as_posix() for f in found if f.is_relative_to(LIBRARY)}
     looks = {"leaderboard.html.j2", "leaderboard.css", "scripts/tables.js", "vendor/vega.min.js"}
     assert {f"report/{name}" for name in looks} <= names
     assert not any("__pycache__" in name for name in names)
-    drawn = {f.relative_to(LIBRARY).as_posix() for f in sources(STEPS / "figures.py", {})}
+    found = sources(STEPS / "figures.py", {})
+    drawn = {f.relative_to(LIBRARY).as_posix() for f in found if f.is_relative_to(LIBRARY)}
     assert "report/drawn.py" in drawn
     assert "report/leaderboard.css" not in drawn
 

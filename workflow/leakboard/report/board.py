@@ -96,7 +96,7 @@ def _cell(row: Mapping[Any, Any], column: Column, measurements: pd.DataFrame) ->
     spread = number(row.get(f"{key}_seeds_sd"))
     seeds = f"seeds ± {FORMATS[kind](spread)}" if isfinite(spread) else ""
     under = (interval(kind, low, high), *_told(row, key), seeds)
-    mark = text(row.get(f"{key}_group"))
+    mark = letters(text(row.get(f"{key}_group")))
     return Cell(
         FORMATS[kind](value), tuple(filter(None, under)), value, low, high, mark=mark, opens=opens
     )
@@ -113,7 +113,18 @@ def _rank(row: Mapping[Any, Any]) -> Cell:
     if not isfinite(low):
         return Cell(reason=text(row.get("unranked")) or "not ranked")
     shown = f"{low:.0f}" if low == high else f"{low:.0f}–{high:.0f}"
-    return Cell(shown, value=low, low=low, high=high, mark=text(row.get("group")))
+    return Cell(shown, value=low, low=low, high=high, mark=letters(text(row.get("group"))))
+
+
+def letters(group: str) -> str:
+    """Letters of tie groups, three in a row and more as `b–f`."""
+    runs: list[str] = []
+    for letter in group:
+        if runs and ord(letter) == ord(runs[-1][-1]) + 1:
+            runs[-1] += letter
+        else:
+            runs.append(letter)
+    return "".join(run if len(run) < 3 else f"{run[0]}–{run[-1]}" for run in runs)
 
 
 def _early(row: Mapping[Any, Any], value: float, opens: str) -> Cell:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
@@ -54,15 +54,19 @@ def table(
     wanted = {metric for head in heads for metric in (head.metric, head.versus, head.plain)}
     rows = measurements[measurements["metric"].isin(wanted)]
     rows = rows.assign(**{key: pd.to_numeric(rows[key], errors="coerce") for key in NUMBERS})
+    cells = dict(iter(rows.groupby(["defense", "attack", "sees", "metric"])))
     ends: dict[str, float] = {}  # one scale for all AMS and one for all UMS, so that bars compare
     for head in heads:
-        top = _rows(rows, head, head.metric)["ci_high"].max()
+        mine = (rows["attack"] == head.attack) & (rows["sees"] == head.sees)
+        top = rows.loc[mine & (rows["metric"] == head.metric), "ci_high"].max()
         ends[head.title] = max(ends.get(head.title, 0.0), top if isfinite(top) else 0.0)
     columns = [_column(head, ends[head.title]) for head in heads]
-    lines = []
-    for defense in defenses:
-        mine = rows[rows["defense"] == defense]
-        lines.append(Row(defense, [_cell(mine, head) for head in heads]))
+    none = rows.iloc[:0]
+
+    def of(defense: str, head: Head, metric: str) -> pd.DataFrame:
+        return cells.get((defense, head.attack, head.sees, metric), none)
+
+    lines = [Row(name, [_cell(name, head, of) for head in heads]) for name in defenses]
     label = f"What extraction attacks leave, {track}"
     return Table("extraction", label, CAPTION, "Defense", columns, lines)
 
@@ -106,21 +110,19 @@ def _heads(contender: Mapping[str, str]) -> list[Head]:
     ]
 
 
-def _rows(rows: pd.DataFrame, head: Head, metric: str) -> pd.DataFrame:
-    mine = (rows["attack"] == head.attack) & (rows["sees"] == head.sees)
-    return rows[mine & (rows["metric"] == metric)]
+def _cell(defense: str, head: Head, of: Callable[[str, Head, str], pd.DataFrame]) -> Cell:
+    """One number of a defense, its interval, strength and N, and what plain drawing gives.
 
-
-def _cell(rows: pd.DataFrame, head: Head) -> Cell:
-    """One number of a defense, its interval, strength and N, and what plain drawing gives."""
-    found = _rows(rows, head, head.metric)
+    of: the rows of a defense, an attack and a metric.
+    """
+    found = of(defense, head, head.metric)
     value, low, high, n = found[NUMBERS].mean()
     if not isfinite(value):
         return Cell(reason=why(found) if len(found) else UNTRIED, opens="*|extraction")
     strengths = dict.fromkeys(filter(None, map(chosen, found["note"].fillna(""))))
     counted = f"N = {n:.0f}" if head.counted == "N" else f"of {n:.0f} {head.counted}"
-    plain = _rows(rows, head, head.plain)["value"].mean()
-    p = _rows(rows, head, head.versus)["value"].max()
+    plain = of(defense, head, head.plain)["value"].mean()
+    p = of(defense, head, head.versus)["value"].max()
     said = FORMATS["p"](p)
     compared = (
         f"plain {FORMATS['rate'](plain)}" if isfinite(plain) else "",
