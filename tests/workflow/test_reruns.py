@@ -397,6 +397,12 @@ def test_a_new_defense_is_one_file_and_one_entry_and_nothing_else_is_drawn_or_at
     assert board.jobs() == drawn("noop") | own | BOARD
 
 
+def test_a_file_that_was_lost_is_made_again_with_what_rests_on_it(board: Folder) -> None:
+    # As when its job failed, in a run that an edit of its code began.
+    (board.board / "scores/pia/weights/base/seed0.parquet").unlink()
+    assert board.jobs() == {"attack pia weights base", "membership pia weights"} | TABLES
+
+
 def test_touching_every_file_reruns_nothing(board: Folder) -> None:
     files = [f for f in board.path.rglob("*") if f.is_file() and ".snakemake" not in f.parts]
     assert sum(board.results in f.parents for f in files) > 40
