@@ -1,6 +1,6 @@
 """Do image diffusion models leak their training pictures, and which defenses stop it?
 
-data -> training -> sampling -> features -> attacks -> measures -> leaderboard
+data -> training -> sampling -> features -> attacks -> measures -> leaderboard -> report
 """
 
 from snakemake.utils import min_version
@@ -9,6 +9,9 @@ min_version("9.20")
 
 
 configfile: "config/config.yaml"
+
+
+report: "workflow/report/workflow.rst"
 
 
 include: "rules/common.smk"
@@ -20,6 +23,7 @@ include: "rules/attacks.smk"
 include: "rules/measures.smk"
 include: "rules/extraction.smk"
 include: "rules/leaderboard.smk"
+include: "rules/report.smk"
 include: "rules/incomplete.smk"
 
 
@@ -30,6 +34,7 @@ rule all:
         expand("results/{track}/leaderboard.md", track=PLANS),
         expand("results/{track}/measurements.csv", track=PLANS),
         preview_files,
+        everything,
         "results/leaderboard.html",
 
 

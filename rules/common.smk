@@ -83,6 +83,18 @@ def init_files(wildcards):
     return made("train", "weights", "init")(wildcards)
 
 
+def in_report(path, kind):
+    """An output that `snakemake --report` shows, with the caption of its name."""
+    name = Path(path).stem
+    return report(
+        path,
+        caption=f"../workflow/report/{name}.rst",
+        category="{track}",
+        subcategory=kind,
+        labels={"what": name},
+    )
+
+
 def preview_files(_):
     """One grid of pictures for each (track, defense, seed)."""
     return [

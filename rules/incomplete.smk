@@ -12,7 +12,6 @@ from snakemake_logger_plugin_leakboard.words import title
 
 def jobs():
     """Every job that the page rests on, by the path of each file that it makes."""
-    undone = {str(file) for each in workflow.dag.needrun_jobs() for file in each.output}
     makers = [(each.name, output) for each in workflow.rules for output in each.output]
     found, todo = {}, [rules.page.output.html]
     while todo:
@@ -20,9 +19,24 @@ def jobs():
         matches = ((maker, output.match(path)) for maker, output in makers)
         maker, match = next((pair for pair in matches if pair[1]), ("", None))
         if maker and path not in found:
-            found[path] = {**job(maker, match.groupdict()), "undone": path in undone}
+            found[path] = job(maker, match.groupdict())
             todo += [file for files in found[path]["inputs"].values() for file in files]
     return found
+
+
+def what_there_is():
+    """The same, and which files their jobs have yet to make, as this run sees it."""
+    undone = {str(file) for each in workflow.dag.needrun_jobs() for file in each.output}
+    return {path: {**each, "undone": path in undone} for path, each in jobs().items()}
+
+
+def everything(_):
+    """Every file that the page rests on.
+
+    Asked for by name, a file that is lost, or was removed when its job failed, is made again. Where
+    only the page is asked for, it would count as up to date, and an old board as the new one.
+    """
+    return list(jobs())
 
 
 def job(maker, names):
@@ -51,7 +65,7 @@ def show_what_there_is(after_failure):
     from leakboard import incomplete  # it loads what only jobs need
 
     try:
-        said = incomplete.main(jobs(), after_failure)
+        said = incomplete.main(what_there_is(), after_failure)
     except UserError as error:
         said = str(error)
     except Exception as error:  # the failure of the run is what matters

@@ -1,10 +1,8 @@
-"""Leaderboard: all rows of a track in, tables, figures and the page out.
+"""Leaderboard: all rows of a track in, its tables and its verdict out.
 
-in    results/{track}/measurements/**.json, results/{track}/perf/**.json
-out   results/{track}/measurements.{csv,parquet}, leaderboard.{csv,md}, comparisons.{csv,parquet},
-      controls.csv, verdict.json, trainings.csv, reported.csv, figures/*.{png,svg},
-      figures/{curves,histograms}.csv, figures/gallery.json: what charts are drawn from
-      results/leaderboard.html   over all tracks
+in    results/{track}/measurements/**.json, results/{track}/perf/**.json, scores and similarities
+out   results/{track}/measurements.{csv,parquet}, comparisons.{csv,parquet}, controls.csv,
+      leaderboard.{csv,md}, verdict.json, trainings.csv
 """
 
 
@@ -20,7 +18,7 @@ rule gather:
         theory=made("theory", "cell", "cells", "theory"),
         code=code("gather"),
     output:
-        csv="results/{track}/measurements.csv",
+        csv=in_report("results/{track}/measurements.csv", "tables"),
         parquet="results/{track}/measurements.parquet",
         record="results/{track}/records/gather.json",
     log:
@@ -62,12 +60,12 @@ rule rank:
         drawn=made("sample", "perf", "drawings"),
         code=code("rank"),
     output:
-        csv="results/{track}/leaderboard.csv",
+        csv=in_report("results/{track}/leaderboard.csv", "tables"),
         md="results/{track}/leaderboard.md",
-        comparisons="results/{track}/comparisons.csv",
-        controls="results/{track}/controls.csv",
+        comparisons=in_report("results/{track}/comparisons.csv", "tables"),
+        controls=in_report("results/{track}/controls.csv", "tables"),
         verdict="results/{track}/verdict.json",
-        trainings="results/{track}/trainings.csv",
+        trainings=in_report("results/{track}/trainings.csv", "tables"),
         record="results/{track}/records/rank.json",
     log:
         "results/logs/rank/{track}.log",
@@ -77,82 +75,3 @@ rule rank:
         spec=spec("rank"),
     script:
         "../workflow/rank.py"
-
-
-rule cite:
-    """Put what papers report beside what was measured."""
-    input:
-        measurements=rules.gather.output.parquet,
-        reported=REPORTED,
-        code=code("cite"),
-    output:
-        csv="results/{track}/reported.csv",
-        record="results/{track}/records/cite.json",
-    log:
-        "results/logs/cite/{track}.log",
-    conda:
-        "../envs/leakboard.yaml"
-    params:
-        spec=spec("cite"),
-    script:
-        "../workflow/cite.py"
-
-
-rule figures:
-    """Draw what a person would look at."""
-    input:
-        samples=made("sample", "samples", "shown"),
-        tables=made("similarity", "table", "shown"),
-        background=made("background", "table", "headline"),
-        scores=made("attack", "scores", "shown_scores"),
-        curves=made("train", "curve", "shown_curves"),
-        extraction=made("extraction", "cell", "cells", "extraction"),
-        images=rules.subset.output.images,
-        code=code("figures"),
-    output:
-        **{name: f"results/{{track}}/figures/{name}.png" for name in FIGURES},
-        **{f"{name}_svg": f"results/{{track}}/figures/{name}.svg" for name in FIGURES},
-        curves="results/{track}/figures/curves.csv",
-        histograms="results/{track}/figures/histograms.csv",
-        gallery="results/{track}/figures/gallery.json",
-        record="results/{track}/records/figures.json",
-    log:
-        "results/logs/figures/{track}.log",
-    conda:
-        "../envs/leakboard.yaml"
-    params:
-        spec=spec("figures"),
-    script:
-        "../workflow/figures.py"
-
-
-PAGE = {name: PLANS[name].page() for name in sorted(PLANS)}
-
-
-rule page:
-    """Write the page: one file, no request to any host."""
-    input:
-        tables=expand(rules.rank.output.csv, track=PAGE),
-        trainings=expand(rules.rank.output.trainings, track=PAGE),
-        measurements=expand(rules.gather.output.parquet, track=PAGE),
-        comparisons=expand(rules.rank.output.comparisons, track=PAGE),
-        controls=expand(rules.rank.output.controls, track=PAGE),
-        verdicts=expand(rules.rank.output.verdict, track=PAGE),
-        reported=expand(rules.cite.output.csv, track=PAGE),
-        cells=cell_files,
-        figures=expand("results/{track}/figures/{name}.png", track=PAGE, name=FIGURES),
-        curves=expand(rules.figures.output.curves, track=PAGE),
-        histograms=expand(rules.figures.output.histograms, track=PAGE),
-        gallery=expand(rules.figures.output.gallery, track=PAGE),
-        code=code("page"),
-    output:
-        html=report("results/leaderboard.html", category="leaderboard"),
-        records=expand("results/{track}/records/page.json", track=PAGE),
-    log:
-        "results/logs/page.log",
-    conda:
-        "../envs/leakboard.yaml"
-    params:
-        spec=canonical(PAGE),
-    script:
-        "../workflow/page.py"

@@ -37,6 +37,7 @@ rule preview:
     output:
         png=report(
             "results/{track}/samples/{defense}/{sampler}/seed{seed}/preview.png",
+            caption="../workflow/report/preview.rst",
             category="{track}",
             subcategory="samples",
             labels={"defense": "{defense}", "sampler": "{sampler}", "seed": "{seed}"},

@@ -1,6 +1,7 @@
 """The layers go one way: config -> rules -> steps -> library, and inside the library likewise."""
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from leakboard import plugins
+from leakboard import plugins, stages
 from leakboard.sources import PLUMBING
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +21,7 @@ STEPS = sorted(WORKFLOW.glob("*.py"))
 RULES = sorted(ROOT.glob("rules/*.smk"))
 MODULES = sorted(LIBRARY.rglob("*.py"))
 MEASURES = sorted((LIBRARY / "measures").glob("*.py"))
+STAGES = sorted(f for f in (LIBRARY / "stages").glob("*.py") if f.stem != "__init__")
 PLUGINS = sorted(
     f
     for folder, _ in plugins.CLASSES.values()
@@ -202,6 +204,48 @@ def test_every_rule_has_one_param_that_an_edit_changes_and_its_sources_as_input(
         paths = [name for name, first in named if first == '"']  # no edit of the config moves them
         assert len(named) - len(paths) == 1 or rule == "page", rule
         assert re.search(rf'code\("{rule}"\)', text), rule
+
+
+def test_every_stage_has_a_step_of_its_name_which_imports_that_stage_alone() -> None:
+    named = {*stages.MEASURED, *stages.DERIVED}
+    assert {f.stem for f in STAGES} == named
+    for step in STEPS:
+        used = {f.stem for f in closure(step) if f in STAGES}
+        assert used == named & {step.stem}, short(step)
+
+
+@pytest.mark.parametrize("file", STAGES, ids=short)
+def test_a_stage_keeps_its_interface_and_imports_no_other(file: Path) -> None:
+    assert not (closure(file) - {file}) & set(STAGES)
+    module = stages.load(file.stem)
+    if file.stem in stages.MEASURED:
+        assert list(inspect.signature(module.measure).parameters) == ["spec", "files"]
+        assert list(inspect.signature(module.promised).parameters) == ["spec"]
+    else:
+        assert len(inspect.signature(module.make).parameters) == 2
+    assert file.stem not in stages.VERIFIED or file.stem in stages.DERIVED
+    for names in getattr(module, "LISTS", {}).values():
+        assert isinstance(names, tuple)
+
+
+def test_a_stage_that_says_what_it_is_of_is_loaded_by_its_name_and_no_other_module_is() -> None:
+    with pytest.raises(ValueError, match="no stage 'merge'"):
+        stages.load("merge")
+    with pytest.raises(ValueError, match="no stage"):
+        stages.load("..artefacts")
+
+
+def test_stages_leave_torch_out_of_the_process_but_for_those_that_need_it() -> None:
+    names = [f"leakboard.stages.{f.stem}" for f in STAGES if f.stem != "quality"]
+    code = (
+        "import sys, importlib\n"
+        f"for name in {names!r}:\n"
+        "    importlib.import_module(name)\n"
+        "    print(name, *({'torch', 'diffusers', 'torchmetrics'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == names
 
 
 @pytest.mark.parametrize("file", STEPS, ids=short)

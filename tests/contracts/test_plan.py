@@ -704,7 +704,7 @@ def test_a_grid_counts_by_its_best_and_another_attack_by_itself_and_who_picks_co
     single = [("side.lambda=3", sees, copy, "", "") for sees in ("predictor", "weights")]
     assert told(GRID | apart) == [random, *single]
     assert told({}) == []
-    assert plan({}).figures()["grids"] == plan(GRID | apart).figures()["grids"] == []
+    assert plan({}).figures()["grids"] == plan(GRID | apart).figures()["grids"] == {}
 
 
 def test_a_roc_curve_is_of_the_scores_that_its_auc_is_of(plan: Callable[..., Plan]) -> None:
@@ -742,12 +742,12 @@ def test_lambda_0_in_the_figure_is_plain_drawing_from_the_same_sources(
 ) -> None:
     screened = {**GRID, "defenses/rejection": REJECTION, "attacks/side/sweep": {"lambda": [6, 2]}}
     screened |= {"attacks/random/against": ["none", "rejection", "distillmd"]}
-    (grid,) = plan(screened).figures()["grids"]
+    (grid,) = plan(screened).figures()["grids"].values()
     assert grid["attacks"] == [(2, "side.lambda=2"), (6, "side.lambda=6")]
     assert set(grid["defenses"]) == {"none", "cpsample", "distillmd", "rejection"}
     # who asks the predictor draws past the screen; `cpsample` was not drawn from plainly
     assert grid["plain"] == dict.fromkeys(("none", "distillmd"), ("random", "images"))
-    (grid,) = plan({**GRID, "attacks/side/sweep": {"lambda": [0, 2]}}).figures()["grids"]
+    (grid,) = plan({**GRID, "attacks/side/sweep": {"lambda": [0, 2]}}).figures()["grids"].values()
     assert grid["plain"] == {}  # it draws with lambda = 0 itself
 
 

@@ -1,5 +1,6 @@
 """Differences of copy rates and of leaks, against plain formulas and at their extremes."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -117,6 +118,7 @@ def test_several_seeds_are_averaged_before_the_worst_is_taken():
     assert found.attack == "steady"
     aucs = [leak({"one": [seed]}, MEMBERS, RESAMPLES).auc for seed in steady]
     assert found.auc == pytest.approx(np.mean(aucs))
+    assert found.replicates.mean() == pytest.approx(found.value, abs=0.003)
     spread = leak({"one": steady[:1]}, MEMBERS, RESAMPLES).replicates.std()
     assert found.replicates.std() < 0.85 * spread
 
@@ -197,6 +199,15 @@ def test_the_luck_of_many_attacks_is_known_to_the_interval():
     assert found.ci_low == pytest.approx(found.difference - plain, abs=1e-3)
     assert found.ci_high > found.difference + plain + 0.5 * crowd.value
     assert told(many, one).p > told({"00": many[crowd.attack]}, one).p
+
+
+def test_where_luck_alone_could_turn_the_order_nothing_is_claimed():
+    a, b = (leak({"x": drawn(i, auc)}, MEMBERS, RESAMPLES) for i, auc in ((0, 0.8), (1, 0.75)))
+    assert difference(a, b).p < 1
+    lucky = replace(a, optimism=2 * (a.value - b.value))
+    found = difference(lucky, b)
+    assert found.p == 1
+    assert found.ci_low < -found.difference < 0 < found.difference < found.ci_high
 
 
 def test_all_pairs_are_those_of_two():

@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, norm
+from scipy.stats import beta, binom, binomtest, norm
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from leakboard.measures import Measure, bootstrap
@@ -245,7 +245,7 @@ def test_every_replicate_is_that_of_the_images_it_drew():
     scores, members = pools(200, 300)
     resamples = resampled(members, count=50)
     replicates = resamples.aucs(placements(scores, members)[None])[0]
-    inside, outside = (drawn.T.astype(int) for drawn in resamples._drawn)
+    inside, outside = (drawn.astype(int) for drawn in resamples._drawn)
     assert set(inside.sum(1)) == {200}
     assert set(outside.sum(1)) == {300}
     counted = [
@@ -319,6 +319,32 @@ def test_where_the_threshold_cannot_matter_the_band_is_clopper_and_pearsons(shar
     assert high == pytest.approx(exact.high, abs=0.006)
 
 
+def test_the_band_is_the_mixture_that_its_definition_says():
+    """Summed over every number of accepted strangers and members, and solved for: no draws."""
+    members, fpr = np.arange(100) < 40, 0.1
+    scores = np.random.default_rng(1).normal(size=100) + members
+    inside, outside = scores[members], np.sort(scores[~members])[::-1]
+    edges = [np.inf, *outside, -np.inf]
+
+    def chance(tpr, more):
+        """That the TPR lies below `tpr`, if one more member were accepted or not."""
+        total = 0.0
+        for j in range(61):
+            fewest, most = (int((inside > edge).sum()) for edge in edges[j : j + 2])
+            fewest = fewest if j else 0
+            counts = range(fewest, most + 1)
+            each = [
+                beta.cdf(tpr, k + more, 40 - k + 1 - more) if 0 < k + more < 41 else more < 1
+                for k in counts
+            ]
+            total += binom.pmf(j, 60, fpr) * np.mean(each)
+        return total
+
+    _, low, high = roc_band(scores, members, [fpr], np.random.default_rng(0), draws=200_000)
+    assert chance(low[0], 0) == pytest.approx(0.025, abs=0.001)
+    assert chance(high[0], 1) == pytest.approx(0.975, abs=0.001)
+
+
 @pytest.mark.parametrize("shift", [0.5, 1.5, 3.0])
 def test_the_band_is_as_wide_as_a_bootstrap_that_moves_its_threshold(shift):
     """With its threshold held fixed, the TPR of 1,000 members would be known much better."""
@@ -339,6 +365,14 @@ def test_the_interval_of_the_best_threshold_is_the_plain_loops_mirrored():
         ends = brute_bootstrap(asr, scores, members, np.random.default_rng(1), 800)
         assert value == pytest.approx(asr(scores, members), abs=1e-12)
         assert [low, high] == pytest.approx(2 * value - ends[::-1], abs=within)
+
+
+def test_a_resample_loses_nothing_by_trying_few_thresholds(monkeypatch):
+    scores, members = pools(20_000, 20_000, shift=0.8)
+    _, low, high = asr_interval(scores, members, resampled(members))
+    monkeypatch.setattr(bootstrap, "TRIED", 10**6)
+    _, all_low, all_high = asr_interval(scores, members, resampled(members))
+    assert [low, high] == pytest.approx([all_low, all_high], abs=0.02 * (high - low))
 
 
 @pytest.mark.parametrize("interval", [auc_interval, asr_interval])

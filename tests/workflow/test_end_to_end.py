@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from leakboard import artefacts
+
 if TYPE_CHECKING:
     from conftest import Folder
 
@@ -42,7 +44,7 @@ REFERENCE = re.compile(r"""(?:\b(?:src|href|action)\s*=\s*["']?|url\(\s*["']?)(?
 @pytest.fixture
 def rows(finished: Folder) -> pd.DataFrame:
     """Every measured number."""
-    return pd.read_csv(finished.board / "measurements.csv", keep_default_na=False)
+    return pd.read_csv(finished.board / "measurements.csv", keep_default_na=False, dtype=str)
 
 
 def test_the_measurements_have_the_promised_columns_and_equal_their_parquet(
@@ -55,9 +57,9 @@ def test_the_measurements_have_the_promised_columns_and_equal_their_parquet(
     numbers = ["seed", "value", "ci_low", "ci_high", "n", "reported"]
     for column in COLUMNS:
         if column in numbers:
-            read = pd.to_numeric(rows[column], errors="coerce").to_numpy(dtype=float)
+            read = np.array([float(text or "nan") for text in rows[column]])
             kept = table[column].to_numpy(dtype=float, na_value=np.nan)
-            np.testing.assert_allclose(read, kept, rtol=1e-9, err_msg=column)
+            np.testing.assert_array_equal(read, kept, err_msg=column)
         else:
             assert rows[column].tolist() == table[column].tolist(), column
 
@@ -176,7 +178,7 @@ def test_whoever_holds_two_networks_uses_the_combination_that_tells_most(
     own = rows[(rows["defense"] == "dualmd") & (rows["attack"] == "loss")]
     own = own[own["sees"] == "weights"].set_index("metric")
     every = ["half-a", "half-b", "max", "mean"]
-    values = pd.to_numeric(own.loc[[f"auc:{name}" for name in every], "value"])
+    values = own.loc[[f"auc:{name}" for name in every], "value"].map(float)
     assert values.nunique() > 1
     (said,) = {note.partition(";")[0] for note in own.loc[["auc", "asr"], "note"]}
     (chosen,) = [
@@ -353,6 +355,6 @@ def test_planted_duplicates_are_trained_on_and_a_deduplication_finds_them(board:
     }
     assert {name: job["images"] for name, job in shown.items()} == {"base": 28, "unique": 20}
     assert shown["base"]["steps"] == shown["unique"]["steps"] == 8
-    rows = {row["metric"]: row for row in json.loads(files[1].read_text(encoding="utf-8"))}
+    rows = {row["metric"]: row for row in artefacts.read_json(files[1])["rows"]}
     assert rows["copies_of_duplicates:pixels"]["n"] == 24
     assert "4 members trained on 3 times" in rows["copies_per_duplicate_ratio:pixels"]["note"]

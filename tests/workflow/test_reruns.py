@@ -139,7 +139,7 @@ def deduplicate(content: dict[str, Any]) -> None:
     content["defenses"]["unique"] = {"denoisers": ["unique"]}
 
 
-EDITS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
+EDITS: dict[str, tuple[Callable[[Folder], object], set[str]]] = {
     "a sampling-time param of one defense": (
         changed(SHARED, "defenses.cpsample.params.scale", 2.0),
         CPSAMPLE,
@@ -307,6 +307,19 @@ EDITS: dict[str, tuple[Callable[[Folder], None], set[str]]] = {
         {"rank", "page", "all"},
     ),
     "the code of the page": (remarked("report/page.py"), {"page", "all"}),
+    "the code of a measuring stage": (
+        remarked("stages/quality.py"),
+        {f"quality local-classifier {defense}" for defense in DEFENSES} | TABLES,
+    ),
+    "the code of a stage that measures several defenses": (
+        remarked("stages/extraction.py"),
+        EXTRACTED | BOARD,
+    ),
+    "the code of a table": (remarked("stages/rank.py"), {"rank", "page", "all"}),
+    "the code that verifies, merges, and tells what there is": (
+        lambda board: [remarked(f"{n}.py")(board) for n in ("verify", "merge", "incomplete")],
+        set(),
+    ),
     "the looks of the page": (
         lambda board: board.append("workflow/leakboard/report/leaderboard.css", "/* */"),
         {"page", "all"},
@@ -382,6 +395,12 @@ def test_a_new_defense_is_one_file_and_one_entry_and_nothing_else_is_drawn_or_at
     board.set(SHARED, "defenses.noop", {"denoisers": ["base"], "method": "noop"})
     own = {"attack loss predictor noop"} | queried("noop") | TOLD
     assert board.jobs() == drawn("noop") | own | BOARD
+
+
+def test_a_file_that_was_lost_is_made_again_with_what_rests_on_it(board: Folder) -> None:
+    # As when its job failed, in a run that an edit of its code began.
+    (board.board / "scores/pia/weights/base/seed0.parquet").unlink()
+    assert board.jobs() == {"attack pia weights base", "membership pia weights"} | TABLES
 
 
 def test_touching_every_file_reruns_nothing(board: Folder) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,8 +93,10 @@ def read_csv(path: str | Path) -> pd.DataFrame:
     """The data frame of a CSV file, every number to its last digit; UserError where damaged."""
     import pandas as pd
 
+    # What newer versions do anyway, and older ones only when they are told.
+    exact = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
     try:
-        return pd.read_csv(path, float_precision="round_trip")
+        return pd.read_csv(path) if exact else pd.read_csv(path, float_precision="round_trip")
     except (OSError, ValueError) as error:
         raise _damaged(path, error) from error
 
@@ -104,9 +106,26 @@ def json_text(content: Any) -> str:
     return json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
-def hashed(files: Mapping[str, Sequence[str | Path]]) -> dict[str, list[list[str]]]:
+def hashed(
+    files: Mapping[str, Sequence[str | Path]], at: Callable[[str], Path] = Path
+) -> dict[str, list[list[str]]]:
     """name -> [[path, SHA-256 of its content], ...] of the files that something was made from."""
-    return {name: [[str(f), sha256(f)] for f in paths] for name, paths in files.items()}
+    return {n: [[str(f), sha256(at(str(f)))] for f in paths] for n, paths in files.items()}
+
+
+def spec_of(path: str | Path) -> Any:
+    """The spec that a file of arrays or a table carries; None where it carries none."""
+    try:
+        if Path(path).suffix == ".npz":
+            with np.load(path, allow_pickle=False) as archive:
+                return json.loads(str(archive["about"]))["spec"]
+        if Path(path).suffix == ".parquet":
+            import pyarrow.parquet as pq
+
+            return json.loads((pq.read_schema(path).metadata or {})[b"leakboard"])["spec"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        pass  # damaged, as its reader will say
+    return None
 
 
 def write_json(path: str | Path, content: Any) -> None:

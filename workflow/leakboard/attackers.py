@@ -155,11 +155,13 @@ class Attackers(Names):
     def attacked(self, attack: str) -> list[str]:
         """The defenses that an attack is tried on: those that it names, or all but controls.
 
-        Every membership attack is tried on who never saw a member, where it must find nothing, and
-        who draws plainly on the copy machine, where all must be copies.
+        Every membership attack is tried on who never saw a member, where it must find nothing, one
+        that sees weights also on less training, and who draws plainly on the copy machine, where
+        all must be copies.
         """
         entry = self.board.attacks[attack]
-        roles = ["never-saw-members"]
+        early = "weights" in entry.sees and not entry.against
+        roles = ["never-saw-members", *(["early-stop"] if early else [])]
         if extracts(entry):
             plain = self.sampler(attack) == PLAIN and not self.keeps(attack)
             roles = ["copy-machine"] if plain else []

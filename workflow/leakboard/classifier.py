@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from diffusers import ConfigMixin, ModelMixin, UNet2DModel
-from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 from torch.nn import functional
+
+from leakboard.lean import ConfigMixin, ModelMixin, UNet2DModel, register_to_config
 
 
 class TimeClassifier(ModelMixin, ConfigMixin):

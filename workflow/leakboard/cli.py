@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -31,6 +32,9 @@ def main() -> None:
     docs.add_argument("--root", type=Path, default=Path(), help="the folder of the Snakefile")
     verify = commands.add_parser("verify", help="compute every number again from its files")
     verify.add_argument("--root", type=Path, default=Path("results"), help="the results folder")
+    merge = commands.add_parser("merge", help="make one board of those of several machines")
+    merge.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a results folder")
+    merge.add_argument("--to", type=Path, required=True, metavar="DIR", help="a new folder")
     arguments, rest = parser.parse_known_args()
     if rest and arguments.command not in ("run", "board"):
         parser.error(f"unknown arguments: {' '.join(rest)}")
@@ -46,7 +50,9 @@ def main() -> None:
         elif arguments.command == "list":
             _list(arguments.group)
         elif arguments.command == "verify":
-            sys.exit(_verifier().main(arguments.root))
+            sys.exit(_judging("verify").main(arguments.root))
+        elif arguments.command == "merge":
+            _judging("merge").main(arguments.folders, arguments.to)
         else:
             from leakboard import docs as writer
 
@@ -55,12 +61,10 @@ def main() -> None:
         sys.exit(f"leakboard: {error}")
 
 
-def _verifier() -> ModuleType:
-    """`leakboard.verify`, computing with one thread, as jobs do: more add up in another order."""
+def _judging(name: str) -> ModuleType:
+    """A module that computes with one thread, as jobs do: several add up in another order."""
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    from leakboard import verify
-
-    return verify
+    return import_module(f"leakboard.{name}")
 
 
 def _list(group: str | None) -> None:

@@ -17,7 +17,7 @@ from leakboard.images import to_float, to_pixels
 from leakboard.randomness import PerImage
 
 if TYPE_CHECKING:
-    from diffusers import UNet2DModel
+    from leakboard.lean import UNet2DModel
 
 
 @dataclass(frozen=True)
@@ -253,7 +253,7 @@ def round_trip(
 
 def scheduler(schedule: Schedule, sampler: str, steps: int, clip_sample: bool) -> Any:
     """A diffusers scheduler for `sampler` ("ddim", eta 0, or "ddpm") on this noise schedule."""
-    from diffusers import DDIMScheduler, DDPMScheduler
+    from leakboard.lean import DDIMScheduler, DDPMScheduler
 
     abar = schedule.abar.double()
     betas = 1 - abar / torch.cat([torch.ones(1, dtype=torch.float64), abar[:-1]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from leakboard.attackers import Attackers
@@ -48,7 +49,12 @@ def contenders(names: Attackers) -> list[dict[str, str]]:
             plain = copy if names.sampler(attack) == PLAIN else ""
             told = {"metric": copy, "plain": plain, "keeps": space if names.keeps(attack) else ""}
             found.append({"attack": attack, "sees": sees, **told})
-    return sorted(found, key=lambda each: (bool(each["keeps"]), each["plain"] != each["metric"]))
+    return sorted(found, key=order)
+
+
+def order(contender: Mapping[str, str]) -> tuple[bool, bool]:
+    """What contenders are sorted by."""
+    return bool(contender["keeps"]), contender["plain"] != contender["metric"]
 
 
 def grids(names: Attackers) -> list[dict[str, Any]]:

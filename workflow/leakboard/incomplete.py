@@ -6,6 +6,8 @@ for one.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +20,7 @@ from leakboard.job import explain
 
 Spec = Mapping[str, Any]
 Job = Mapping[str, Any]  # rule, title, track, log, inputs (name -> paths); of a stage also its spec
+ENDED = re.compile(r"interrupted|process \d+, which this one works for, ended")
 FOLDER = f"{boards.RESULTS}/incomplete"
 
 
@@ -28,11 +31,12 @@ class Incomplete:
     """
 
     def __init__(self, jobs: Mapping[str, Job]) -> None:
-        self.jobs = jobs
+        self.jobs: dict[str, Job] = json.loads(canonical(jobs))  # as jobs are told their specs
         self.made: dict[str, str] = {}  # path of a table or picture -> where it is instead
         self.rows: dict[str, list[dict[str, Any]]] = {}  # track -> rows
         self.unmade: list[str] = []  # why a stage could not be done with what there is
         self.known: dict[str, tuple[str, str]] = {}
+        self.digests: dict[str, str] = {}  # key of a spec -> of the table that it means, as made
 
     def job(self, stage: str, track: str = "") -> Job:
         """The job of a stage of which each track has one, or none has more."""
@@ -58,9 +62,10 @@ class Incomplete:
             spec = {**job["spec"], "incomplete": True}
             table = measurements.table(rows)
             self._write(job, spec, {"csv": table, "parquet": table})
+            self.digests = {"gathered": digest(spec)}
             for stage in stages.DERIVED:
                 if stage not in ("gather", "page"):
-                    self._make(self.job(stage, track), digest(spec))
+                    self._make(self.job(stage, track))
         page = self.job("page")
         module, files, specs = stages.load("page"), {}, {}
         for track, given in module.boards(page["spec"], page["inputs"]).items():
@@ -123,23 +128,26 @@ class Incomplete:
             return "failed", f"{path} is missing, and nothing makes it"
         if words := last_words(job["log"]):
             return failure(job, words)
+        if interrupted(job["log"]):
+            return "missing", f"{job['title']} was interrupted"
         inputs = [file for paths in job["inputs"].values() for file in paths]
         ended = Path(job["log"]).exists() and not Path(path).exists()
         if ended and self.there(*inputs):
             return failure(job, f"it ended without a result, and its log ({job['log']}) is silent")
         return self._first(inputs)
 
-    def _make(self, job: Job, gathered: str) -> None:
+    def _make(self, job: Job) -> None:
         """What a stage makes, of what there is."""
         module, spec = stages.load(job["rule"]), dict(job["spec"])
-        if "gathered" in spec:
-            spec["gathered"] = gathered
+        spec |= {key: made for key, made in self.digests.items() if key in spec}
         given = self._given(module, spec, job["inputs"])
         if given is None:
             self.unmade.append(f"{job['title']}: what it needs is not there")
             return
         try:
             self._write(job, given[0], module.make(*given))
+            if job["rule"] == "compare":
+                self.digests["compared"] = digest(given[0])
         except Exception as error:  # made for whole boards: the others are worth more than its name
             why = explain(error) or f"{type(error).__name__}: {error}"
             self.unmade.append(f"{job['title']}: {why}")
@@ -184,13 +192,23 @@ def main(jobs: Mapping[str, Job], after_failure: bool = False) -> str:
     return "\n  ".join([first, *lines])
 
 
-def last_words(log: str | Path) -> str:
+def last_words(log: str) -> str:
     """What a failed job said last, from its log, on one line; "" where it said nothing."""
+    words = _message(log)
+    return "" if ENDED.fullmatch(words) else words
+
+
+def interrupted(log: str) -> bool:
+    """Whether a job ended because its workflow did."""
+    return bool(ENDED.fullmatch(_message(log)))
+
+
+def _message(log: str) -> str:
+    """The last message that `leakboard.job` wrote into a log, on one line."""
     with suppress(OSError):
         text = Path(log).read_text(encoding="utf-8", errors="replace").strip()
         _, found, message = f"\n{text}".rpartition("\nleakboard: ")
-        if found and message != "interrupted":
-            return " ".join(message.split())
+        return " ".join(message.split()) if found else ""
     return ""
 
 

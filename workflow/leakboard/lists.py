@@ -63,9 +63,8 @@ def join(
                 if old.setdefault(canonical(item), block) != block:
                     raise UserError(f"{key}: {item} has other files in {origin} than in {place}")
             files |= {name: [f for block in old.values() for f in block[name]] for name in names}
-        aligned = {name for names in lists.values() for name in names}
-        for name in (name for name in more if name not in aligned):
-            files[name] = list(dict.fromkeys([*files.get(name, []), *more[name]]))
+        for name in more.keys() - {name for names in lists.values() for name in names}:
+            files[name] = _each([*files.get(name, []), *more[name]])
         spec = _united(lists, spec, other, "", (origin, place))
     return spec, files
 
@@ -73,15 +72,18 @@ def join(
 def _united(lists: Lists, one: Any, other: Any, key: str, where: tuple[str, str]) -> Any:
     """Dictionaries by their keys, lists told item by item as sets in order, all else if equal."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
-        both = {**other, **one}
-        return {
-            name: _united(lists, one[name], other[name], f"{key}.{name}".lstrip("."), where)
-            if name in one and name in other
-            else value
-            for name, value in both.items()
+        pairs = {name: (one.get(name, value), value) for name, value in other.items()}
+        inner = {
+            name: _united(lists, *pair, f"{key}.{name}".lstrip("."), where)
+            for name, pair in pairs.items()
         }
+        return {**one, **inner}
     if key.rpartition(".")[2] in lists and isinstance(one, list) and isinstance(other, list):
-        return list({canonical(item): item for item in [*one, *other]}.values())
+        return _each([*one, *other])
     if one != other:
         raise UserError(f"{key}: {one!r} in {where[0]}, {other!r} in {where[1]}")
     return one
+
+
+def _each(items: Sequence[Any]) -> list[Any]:
+    return list({canonical(item): item for item in items}.values())

@@ -44,7 +44,7 @@ def _class(name: str) -> Any:
         from leakboard.classifier import TimeClassifier
 
         return TimeClassifier
-    from diffusers import UNet2DModel
+    from leakboard.lean import UNet2DModel
 
     return UNet2DModel
 
@@ -65,7 +65,7 @@ def build(kind: str, architecture: Mapping[str, Any], size: int, channels: int, 
 
 def save(net: Any, folder: Path, schedule: Schedule, noise: Mapping[str, Any], about: str) -> None:
     """Write a network as a diffusers folder; `about` (JSON) goes into the weights' metadata."""
-    from diffusers import DDIMScheduler
+    from leakboard.lean import DDIMScheduler
 
     name = type(net).__name__
     config = {**_plain(net.config), "_class_name": name}

@@ -104,6 +104,9 @@ class Plan(Measured):
             "scores": [digest(self.attack(*names)) for names in self.every_score],
         }
 
+    def quote(self) -> Spec:
+        return {"stage": "quote"}
+
     def cite(self) -> Spec:
         """What papers report beside what is measured; entries of a family count as one attack."""
         judges = self.track.evaluation
@@ -172,7 +175,7 @@ class Plan(Measured):
                 ]
                 for *cell, asked in drawings.curves(self)
             ],
-            "grids": drawings.grids(self),
+            "grids": {f"{g['family']} ({g['sees']})": g for g in drawings.grids(self)},
         }
 
     def page(self) -> Spec:

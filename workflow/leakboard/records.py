@@ -6,7 +6,7 @@ path}; one file for each stage of a track.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +34,15 @@ def contents(outputs: Outputs, spec: Mapping[str, Any], made: Mapping[str, Any])
             write_bytes(path, as_bytes(path, made[name]))
 
 
-def record(path: str | Path, spec: Mapping[str, Any], files: Files, outputs: Outputs) -> None:
-    """Write what outputs were made from."""
-    inputs, named = hashed(files), {name: str(output) for name, output in outputs.items()}
+def record(
+    path: str | Path,
+    spec: Mapping[str, Any],
+    files: Files,
+    outputs: Outputs,
+    at: Callable[[str], Path] = Path,
+) -> None:
+    """Write what outputs were made from; `at` says where the files are, if not at their paths."""
+    inputs, named = hashed(files, at), {name: str(output) for name, output in outputs.items()}
     content = {"stage": spec["stage"], "spec": spec, "inputs": inputs, "outputs": named}
     write_json(path, content)
 

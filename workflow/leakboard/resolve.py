@@ -32,6 +32,9 @@ GROUPS: dict[str, tuple[type[Entry], str, str]] = {
 }
 
 
+RESERVED = {"logs", "incomplete"}  # folders of results/ that are no track's
+
+
 def read(shared: Mapping[str, Any], where: str, folders: Sequence[Path]) -> dict[str, Resolved]:
     """The resolved tracks by name.
 
@@ -40,6 +43,8 @@ def read(shared: Mapping[str, Any], where: str, folders: Sequence[Path]) -> dict
     Raises UserError with one line per problem: file, key, what was expected.
     """
     common = _validate(Shared, shared, where)
+    for name in RESERVED.intersection(common.tracks):
+        raise UserError(f"{where}: tracks: results/{name} is not for a track; name it otherwise")
     return {name: _resolve(name, shared, where, folders) for name in common.tracks}
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from torch import Tensor, nn
 from torch.nn import functional
 
 from leakboard.encoder import Encoder
+from leakboard.lean import TimestepEmbedding, Timesteps
 
 
 class TimedEncoder(Encoder):

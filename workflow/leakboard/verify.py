@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,10 @@ class Track:
             check(file)
         except UserError as error:
             self.differences.append(str(error))
+        except Exception as error:  # whatever is wrong with one file, the others are looked at
+            self.differences.append(
+                f"{file}: cannot be made again: {type(error).__name__}: {error}"
+            )
 
     def _measurement(self, file: Path) -> None:
         content = measurements.read(file)
@@ -154,7 +159,7 @@ def _lines_apart(recorded: str, found: str) -> Iterator[str]:
         yield f"recorded {len(old) - 1} rows, found {len(new) - 1}"
     else:
         for number, (row, other) in enumerate(zip(old, new, strict=True)):
-            named = dict(zip(old[0], row, strict=True)), dict(zip(new[0], other, strict=True))
+            named = (dict(zip_longest(new[0], cells, fillvalue="")) for cells in (row, other))
             yield from _cells_apart(f"row {number}", *named)
 
 

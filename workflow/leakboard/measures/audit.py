@@ -13,24 +13,28 @@ from leakboard.measures.bootstrap import Resampler, auc_interval
 from leakboard.measures.measure import Array, Measure
 from leakboard.measures.membership import at_dev_fpr, at_low_fprs, auc, membership
 
-Table = Mapping[str, Any]  # pool, fold, score: (n,) each
+Table = Mapping[str, Any]  # pool, fold, score: (n,) each, columns or arrays
 
 
 @dataclass(frozen=True)
 class Scored:
     """What an attacker scores the audited images by, and how the dev half says to read it.
 
-    name: a network, or "max" or "mean" over several; score: (n,); sign: -1 where members score
-    lower on the dev half, else 1. member, dev, test: (n,) bool. every: all that could be chosen.
+    name: a network, or "max" or "mean" over several; score: (n,). member, dev, test: (n,) bool.
+    every: all that could be chosen.
     """
 
     name: str
     score: Array
-    sign: int
     member: Array
     dev: Array
     test: Array
     every: Mapping[str, Array]
+
+    @property
+    def sign(self) -> int:
+        """-1 where members score lower on the dev half, else 1."""
+        return -1 if auc(self.score[self.dev], self.member[self.dev]) < 0.5 else 1
 
     @property
     def judged(self) -> tuple[Array, Array]:
@@ -44,12 +48,14 @@ def scored(tables: Mapping[str, Table]) -> Scored:
     tables: one per network that the attacker holds, by name.
     """
     first = next(iter(tables.values()))
-    member = np.asarray(first["pool"]) == "members"
-    dev, test = (np.asarray(first["fold"]) == fold for fold in ("dev", "test"))
+    member = np.asarray(first["pool"] == "members")
+    dev, test = (np.asarray(first["fold"] == fold) for fold in ("dev", "test"))
     every = combinations({n: np.asarray(t["score"], np.float64) for n, t in tables.items()})
-    areas = {name: float(auc(score[dev], member[dev])) for name, score in every.items()}
-    name = max(areas, key=lambda name: abs(areas[name] - 0.5))
-    return Scored(name, every[name], -1 if areas[name] < 0.5 else 1, member, dev, test, every)
+    name = next(iter(every))
+    if len(every) > 1:
+        areas = {n: auc(score[dev], member[dev]) for n, score in every.items()}
+        name = max(areas, key=lambda n: abs(areas[n] - 0.5))
+    return Scored(name, every[name], member, dev, test, every)
 
 
 def audit(tables: Mapping[str, Table], resampler: Resampler) -> list[Measure]:

@@ -16,7 +16,8 @@ COUNT = 2000  # resamples
 LEAST = 400  # of them, however many images there are
 ROOM = 2**28  # bytes that resamples may take: one for each image and resample
 GRID = 512  # steps at which resampled shares are kept
-BLOCK = 256  # images multiplied at once: few enough for the processor's cache
+TRIED = 256  # thresholds that a resample chooses from
+BLOCK = 64  # resamples multiplied at once: few enough for the processor's cache
 
 
 class Resamples:
@@ -54,13 +55,15 @@ class Resamples:
         """
         placed = np.asarray(placed, dtype=np.float64)
         value = placed[:, self.members].mean(1)[:, None]
-        moved = np.zeros((len(placed), self.count), dtype=np.float32)
+        moved = np.zeros((self.count, len(placed)), dtype=np.float32)
         for side, drawn in zip(self._sides, self._drawn, strict=True):
-            n = len(drawn)
-            away = ((placed[:, side] - value) / np.sqrt(n * max(n - 1, 1))).astype(np.float32)
-            for start in range(0, n, BLOCK):
+            n = drawn.shape[1]
+            away = ((placed[:, side] - value) / np.sqrt(n * max(n - 1, 1))).T
+            away = np.ascontiguousarray(away, dtype=np.float32)
+            for start in range(0, self.count, BLOCK):
                 part = slice(start, start + BLOCK)
-                moved += away[:, part] @ drawn[part].astype(np.float32)
+                moved[part] += drawn[part].astype(np.float32) @ away
+        moved = moved.T
         inside = (value > 0) & (value < 1)
         safe = np.where(inside, value, 0.5)
         found = expit(logit(safe) + moved / (safe * (1 - safe)))
@@ -136,21 +139,23 @@ def best_of(
 ) -> tuple[float, float]:
     """The bootstrap interval of max (TPR + 1 - FPR) / 2 over thresholds, each chosen anew.
 
-    tpr, fpr: (k,), all thresholds, from none accepted on. At most GRID thresholds are tried in a
-    resample, the best of as many neighborhoods, and resampled shares are known at GRID steps: an
-    approximation, good to a tenth of the interval's width, and exact up to GRID images.
+    tpr, fpr: (k,), all thresholds, from none accepted on. An approximation: thresholds six standard
+    errors below the best are never chosen, of the others a resample tries at most TRIED, the best
+    of as many neighborhoods, and resampled shares are known at GRID steps.
     The maximum is optimistic, and the bootstrap of a maximum doubles that; so the ends are mirrored
     at the value (basic bootstrap), which takes it away.
     """
     gain = tpr - fpr
-    width = -(-gain.size // GRID)  # of a neighborhood
-    padded = np.pad(gain, (0, -gain.size % width), constant_values=-np.inf).reshape(-1, width)
-    tried = np.arange(len(padded)) * width + padded.argmax(1)
+    away = 6 * np.sqrt(sum(0.25 / drawn.shape[1] for drawn in resamples._drawn))
+    near = np.flatnonzero(gain >= gain.max() - away)
+    width = -(-near.size // TRIED)  # of a neighborhood
+    padded = np.append(gain[near], np.full(-near.size % width, -np.inf)).reshape(-1, width)
+    tried = near[np.arange(len(padded)) * width + padded.argmax(1)]
     inside, outside = (
         share[np.rint(at[tried] * (len(share) - 1)).astype(int)]
         for at, share in zip((tpr, fpr), resamples.shares, strict=True)
     )
-    best = (gain[tried, None] + inside - outside).max(0)
+    best = (gain[tried, None].astype(np.float32) + inside - outside).max(0)
     ends = 2 * gain.max() - np.quantile(best, [(1 + level) / 2, (1 - level) / 2])
     return float(1 + ends[0]) / 2, float(1 + ends[1]) / 2
 
@@ -165,17 +170,20 @@ def _below(own: Array, other: Array) -> Array:
 
 
 def _draw(n: int, count: int, rng: np.random.Generator) -> Array:
-    """(n, count) uint8: how often each of n images is among n draws with replacement."""
+    """(count, n) uint8: how often each of n images is among n draws with replacement."""
     drawn = np.empty((count, n), dtype=np.uint8)
-    for row in drawn:
-        row[:] = np.bincount(rng.integers(n, size=n), minlength=n)
-    return np.ascontiguousarray(drawn.T)
+    for start in range(0, count, 16):
+        part = drawn[start : start + 16]
+        own = n * np.arange(len(part))[:, None]  # each resample counts for itself
+        places = own + rng.integers(n, size=part.shape, dtype=np.uint32)
+        part[:] = np.bincount(places.ravel(), minlength=part.size).reshape(part.shape)
+    return drawn
 
 
 def _path(drawn: Array) -> Array:
-    n, count = drawn.shape
+    count, n = drawn.shape
     stops = np.rint(np.linspace(0, n, min(GRID, n) + 1)).astype(int)
-    steps = np.add.reduceat(drawn, stops[:-1], axis=0, dtype=np.int32)
+    steps = np.add.reduceat(drawn, stops[:-1], axis=1, dtype=np.int32)
     path = np.zeros((stops.size, count), dtype=np.float32)
-    np.cumsum(steps / n, axis=0, out=path[1:])
+    np.cumsum(steps.T / n, axis=0, out=path[1:])
     return path - (stops / n)[:, None].astype(np.float32)

@@ -23,10 +23,14 @@ def roc(scores: Array, members: Array) -> tuple[Array, Array, Array]:
 
     scores: (n,), members: (n,) bool. thresholds fall, the first is infinity.
     """
-    from sklearn.metrics import roc_curve
-
     scores, members = checked(scores, members)
-    return roc_curve(members, scores, drop_intermediate=False)
+    order = np.argsort(-scores)
+    ranked = scores[order]
+    last = np.append(np.flatnonzero(np.diff(ranked)), scores.size - 1)  # of each tie
+    inside = np.append(0, np.cumsum(members[order])[last])
+    accepted = np.append(0, last + 1)
+    tpr, fpr = inside / members.sum(), (accepted - inside) / (~members).sum()
+    return fpr, tpr, np.append(np.inf, ranked[last])
 
 
 def auc(scores: Array, members: Array) -> Array:

@@ -46,10 +46,10 @@ def standings(
     Ranked are contestants with every number that `none` has, and a FID of at most `gate` times
     that of `none`; `unranked` says why another row is not. Three families of tests, in each column
     Holm-adjusted by themselves: every contestant against `none`; ranked ones against each other;
-    every contestant against stopping early at a FID at least as good (copies alone). a is better
-    than b where its leak is lower at ALPHA; overall where that is so in some column, and the
-    reverse in none. Ranks run from 1 + those that are better to all but those that are worse; who
-    shares a letter of `group` is not told apart.
+    every contestant against stopping early at a FID at least as good. a is better than b where its
+    leak is lower at ALPHA; overall where that is so in some column, and the reverse in none. Ranks
+    run from 1 + those that are better to all but those that are worse; who shares a letter of
+    `group` is not told apart.
     """
     table, used = table.copy(), _used(table)
     fids = table.set_index("defense")["fid"]
@@ -122,19 +122,17 @@ def _families(pairs: pd.DataFrame, table: pd.DataFrame, matched: dict[str, str])
     ranked = set(table.loc[table["unranked"] == "", "defense"])
     found = pairs.copy()
 
-    def family(a: str, b: str, column: str) -> str:
+    def family(a: str, b: str) -> str:
         contestants = [name for name in (a, b) if roles.get(name) == "contestant"]
         if "none" in (a, b):
             return "none" if contestants else ""
         if {a, b} <= ranked:
             return "ranked"
-        early = column == "copy_rate" and len(contestants) == 1
         other = b if contestants[:1] == [a] else a
-        return "early-stop" if early and matched.get(contestants[0]) == other else ""
+        early = len(contestants) == 1 and matched.get(contestants[0]) == other
+        return "early-stop" if early else ""
 
-    found["family"] = [
-        family(*each) for each in zip(found["a"], found["b"], found["column"], strict=True)
-    ]
+    found["family"] = [family(a, b) for a, b in zip(found["a"], found["b"], strict=True)]
     found["p_holm"] = np.nan
     for (_, name), rows in found.groupby(["column", "family"], sort=False):
         if name:
@@ -181,7 +179,7 @@ def _versus_none(table: pd.DataFrame, compared: pd.DataFrame, column: str) -> No
 
 def _versus_early(table: pd.DataFrame, compared: pd.DataFrame, matched: dict[str, str]) -> None:
     """What a contestant gains over its baseline, seen from the contestant."""
-    rows = compared[compared["family"] == "early-stop"]
+    rows = compared[(compared["family"] == "early-stop") & (compared["column"] == "copy_rate")]
     found: dict[str, tuple[float, ...]] = {}
     for _, row in rows.iterrows():
         turned = matched.get(row["a"]) != row["b"]

@@ -52,7 +52,7 @@ def pictures(
         "neighbors": figures.neighbor_pairs(seen) if spec["gallery"] else figures.off(),
         "roc": figures.roc(panels(curves)),
         "similarity": figures.similarity_histogram(similar, background, threshold, extractor),
-        "extraction": figures.extraction(strengths(extracted, spec["grids"], extractor)),
+        "extraction": figures.extraction(strengths(extracted, spec["grids"].values(), extractor)),
         "loss": figures.loss_curves(loss),
     }
     return {

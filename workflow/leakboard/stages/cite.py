@@ -13,8 +13,8 @@ LISTS = {"defenses": (), "attacks": ()}
 
 
 def make(spec: dict[str, Any], files: Files) -> dict[str, Any]:
-    """csv: the rows of `counterparts.beside`. files: measurements, reported."""
+    """csv: the rows of `counterparts.beside`. files: measurements, papers."""
     measured = artefacts.read_table(files["measurements"][0], spec["gathered"])
     names = spec["track"], spec["defenses"], spec["attacks"]
     how = {key: spec[key] for key in ("model", "judges")}
-    return {"csv": frame(beside(read(files["reported"][0]), *names, measured, **how))}
+    return {"csv": frame(beside(read(files["papers"][0]), *names, measured, **how))}

@@ -15,7 +15,6 @@ LISTS = {
     "curves": ("curves",),
     "scores": ("scores",),
     "lines": (),
-    "grids": (),
     "attacks": (),
 }
 OPTIONAL = ("extraction",)
