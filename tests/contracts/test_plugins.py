@@ -285,7 +285,7 @@ def test_a_defense_leaves_what_its_denoisers_say_as_it_is(method, params, entry)
     guarded = plugins.load("defenses", method, params).guard(recorded)
     for step, t in enumerate(LEVELS):
         guarded(noised(t), torch.tensor(t), step=step)
-    assert said
+    assert bool(said) != (method in ("copy-machine", "noise"))  # these controls ask nobody
     assert all(torch.equal(eps, before) for eps, before in said)
 
 

@@ -146,6 +146,7 @@ def taught(tmp_path_factory):
         "gradient_clip": 1.0,
         "ema_decay": 0.95,
         "flip": False,
+        "stop_after": 1.0,
     }
     blocks = {"down_block_types": ["DownBlock2D"], "up_block_types": ["UpBlock2D"]}
     architecture = {**UNET, **blocks, "block_out_channels": [16]}

@@ -125,6 +125,7 @@ SETTINGS = {
     "gradient_clip": 1.0,
     "ema_decay": 0.99,
     "flip": False,
+    "stop_after": 1.0,
 }
 
 

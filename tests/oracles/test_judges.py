@@ -24,6 +24,7 @@ SETTINGS = {
     "gradient_clip": 1.0,
     "ema_decay": 0.9,
     "flip": False,
+    "stop_after": 1.0,
 }
 
 

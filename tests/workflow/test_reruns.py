@@ -33,8 +33,9 @@ class Defense:
 '''
 COMMENT = "# A remark that changes no number."
 
-TABLES = {"gather", "rank", "page", "all"}
-BOARD = {*TABLES, "figures"}
+TABLES = {"gather", "rank", "cite", "page", "all"}
+PICTURES = {*TABLES, "figures"}
+BOARD = {*PICTURES, "compare"}
 
 
 def drawn(defense: str) -> set[str]:
@@ -87,10 +88,10 @@ def seen(attack: str, sees: str) -> set[str]:
     """All of one attack with one access: scores and rows."""
     rows = {f"membership {attack} {sees}"}
     if sees == "weights":
-        return rows | {f"attack {attack} weights {network}" for network in DENOISERS}
+        return rows | {f"attack {attack} weights {network}" for network in ASKED}
     if sees == "predictor":
         return rows | {f"attack {attack} predictor {defense}" for defense in GUARDED}
-    return rows | {f"attack {attack} images {defense}" for defense in DEFENSES}
+    return rows | {f"attack {attack} images {name}" for name in (*DEFENSES, "never-saw-members")}
 
 
 # Rows of attacks on networks. One job audits all defenses under an attack, cheap statistics: what
@@ -104,14 +105,16 @@ RECOGNIZED = {"attack confidence weights random-labels", "membership confidence 
 DEFENSES = ("none", "cpsample", "amg", "rejection", "dualmd", "distillmd")
 GUARDED = ("cpsample", "amg", "dualmd")
 FINE_TUNED = ("base", "half-a", "half-b", "distilled")
-DENOISERS = (*FINE_TUNED, "told")
+ASKED = (*FINE_TUNED, "told", "early", "pretrained")
+CONTROLS = ("copy-machine", "never-saw-members", "noise", "early-stop")
+EVERY = (*DEFENSES, *CONTROLS)
 LOSS = seen("loss", "weights") | seen("loss", "predictor")
 PIA = seen("pia", "weights")
 CPSAMPLE = drawn("cpsample") | queried("cpsample") | BOARD
 BASED = ("none", "cpsample", "rejection")
 BASE = held("base") | TOLD | BOARD
 # Each is compared with none.
-BASE |= {f"{rule} {defense}" for rule in ("copying pixels", "theory") for defense in DEFENSES}
+BASE |= {f"{rule} {defense}" for rule in ("copying pixels", "theory") for defense in EVERY}
 BASE |= {job for defense in BASED for job in drawn(defense) | queried(defense)}
 AMG = drawn("amg") | queried("amg") | BOARD
 REJECTION = drawn("rejection") | queried("rejection") | BOARD
@@ -162,8 +165,10 @@ EDITS: dict[str, tuple[Callable[[Folder], object], set[str]]] = {
     ),
     "the training steps of a network that others start from": (
         changed(TRACK, "networks.pretrained.training.steps", 7),
-        {f"train {name}" for name in ("pretrained", *FINE_TUNED)}
-        | set().union(*map(held, FINE_TUNED))
+        {f"train {name}" for name in ("pretrained", "early", *FINE_TUNED)}
+        | set().union(*map(held, (*FINE_TUNED, "early", "pretrained")))
+        | set().union(*map(drawn, CONTROLS))
+        | {"attack one-step images never-saw-members", "extraction random images"}
         | BASE
         | DUALMD
         | DISTILLED,
@@ -197,33 +202,33 @@ EDITS: dict[str, tuple[Callable[[Folder], object], set[str]]] = {
     ),
     "another grid of lambdas": (
         changed(SHARED, "attacks.side.sweep", {"lambda": [0, 3, 5]}),
-        steered(5) | BOARD,
+        steered(5) | PICTURES,
     ),
     "a coarser grid": (
         changed(SHARED, "attacks.side.sweep", {"lambda": [3]}),
-        {"extraction side predictor"} | BOARD,
+        {"extraction side predictor"} | PICTURES,
     ),
     "the labels of SIDE's teacher": (
         changed(SHARED, "networks.groups.labels.classes", 4),
-        {"relabel groups", "train groups"} | SURROGATE | BOARD,
+        {"relabel groups", "train groups"} | SURROGATE | PICTURES,
     ),
     "the training steps of SIDE's student": (
         changed(TRACK, "networks.surrogate.training.steps", 7),
-        SURROGATE | BOARD,
+        SURROGATE | PICTURES,
     ),
-    "the code of SIDE": (remarked("attacks/side.py"), SIDE | BOARD),
-    "the code of its student's training": (remarked("trainers/tdkd.py"), SURROGATE | BOARD),
+    "the code of SIDE": (remarked("attacks/side.py"), SIDE | PICTURES),
+    "the code of its student's training": (remarked("trainers/tdkd.py"), SURROGATE | PICTURES),
     "a band of similarity": (
         changed(TRACK, "evaluation.bands", {"near": [0.8, 1.0]}),
-        EXTRACTED | BOARD,
+        EXTRACTED | PICTURES,
     ),
     "an epsilon of the theory": (
         changed(TRACK, "evaluation.theory", {"epsilons": [0.2]}),
-        {f"theory {defense}" for defense in DEFENSES} | TABLES,
+        {f"theory {defense}" for defense in EVERY} | TABLES,
     ),
     "a param of an attack that filters": (
         changed(SHARED, "attacks.again.params.clique", 3),
-        {"extraction again images"} | BOARD,
+        {"extraction again images"} | PICTURES,
     ),
     "the network of an extractor": (
         changed(TRACK, "networks.local-classifier.training.steps", 7),
@@ -234,7 +239,7 @@ EDITS: dict[str, tuple[Callable[[Folder], object], set[str]]] = {
             "train groups",
         }
         | SURROGATE
-        | {f"{rule} local-classifier {d}" for rule in ("embed", "quality") for d in DEFENSES}
+        | {f"{rule} local-classifier {d}" for rule in ("embed", "quality") for d in EVERY}
         | AMG  # two defenses look at members through it
         | REJECTION,
     ),
@@ -256,11 +261,11 @@ EDITS: dict[str, tuple[Callable[[Folder], object], set[str]]] = {
     ),
     "the calibration of the copy threshold": (
         changed(TRACK, "evaluation.calibration", 0.2),
-        {f"copying pixels {defense}" for defense in DEFENSES} | EXTRACTED | BOARD,
+        {f"copying pixels {defense}" for defense in EVERY} | EXTRACTED | BOARD,
     ),
     "a threshold of the papers": (
         changed(TRACK, "evaluation.copy_thresholds.pixels", [0.8, 0.9]),
-        {f"copying pixels {defense}" for defense in DEFENSES} | TABLES,
+        {f"copying pixels {defense}" for defense in EVERY} | TABLES,
     ),
     "what a paper reports": (
         changed(SHARED, "defenses.cpsample.reported", {"fid:local-classifier": 1.0}),
@@ -274,6 +279,10 @@ EDITS: dict[str, tuple[Callable[[Folder], object], set[str]]] = {
         }
         | TOLD
         | TABLES,
+    ),
+    "what the papers report": (
+        lambda board: board.append("config/reported.yaml", "# A remark."),
+        {"quote", "cite", "page", "all"},
     ),
     "a caveat": (
         changed(SHARED, "defenses.cpsample.caveat", "hardly trained"),
@@ -296,8 +305,8 @@ EDITS: dict[str, tuple[Callable[[Folder], object], set[str]]] = {
             "background pixels",
             "describe pixels",
         }
-        | {f"{r} pixels {d}" for r in ("embed", "similarity", "copying") for d in DEFENSES}
-        | {f"theory {d}" for d in DEFENSES}
+        | {f"{r} pixels {d}" for r in ("embed", "similarity", "copying") for d in EVERY}
+        | {f"theory {d}" for d in EVERY}
         | {job for job in SIDE if not job.startswith("sample")}
         | EXTRACTED
         | BOARD,
@@ -309,12 +318,21 @@ EDITS: dict[str, tuple[Callable[[Folder], object], set[str]]] = {
     "the code of the page": (remarked("report/page.py"), {"page", "all"}),
     "the code of a measuring stage": (
         remarked("stages/quality.py"),
-        {f"quality local-classifier {defense}" for defense in DEFENSES} | TABLES,
+        {f"quality local-classifier {defense}" for defense in EVERY} | TABLES,
     ),
     "the code of a stage that measures several defenses": (
         remarked("stages/extraction.py"),
-        EXTRACTED | BOARD,
+        EXTRACTED | PICTURES,
     ),
+    "how often a defense may ruin its pictures": (
+        changed(TRACK, "evaluation.gate", 2.0),
+        {"rank", "page", "all"},
+    ),
+    "the code of a comparison": (
+        remarked("measures/comparison.py"),
+        {"compare", "rank", "page", "all"},
+    ),
+    "the code of a control": (remarked("measures/control.py"), {"rank", "page", "all"}),
     "the code of a table": (remarked("stages/rank.py"), {"rank", "page", "all"}),
     "the code that verifies, merges, and tells what there is": (
         lambda board: [remarked(f"{n}.py")(board) for n in ("verify", "merge", "incomplete")],
@@ -329,11 +347,11 @@ EDITS: dict[str, tuple[Callable[[Folder], object], set[str]]] = {
         changed(TRACK, "sampling.shards", 3),
         # Cut between batches of 8, the first shard holds one batch as before.
         (
-            set().union(*map(drawn, DEFENSES), SURROGATE, EXTRACTED)
+            set().union(*map(drawn, EVERY), SURROGATE, EXTRACTED)
             | BOARD
-            | {f"sample {d} 2" for d in DEFENSES}
+            | {f"sample {d} 2" for d in EVERY}
         )
-        - {f"sample {d} 0" for d in DEFENSES},
+        - {f"sample {d} 0" for d in EVERY},
     ),
     "a new network that nobody uses": (
         changed(
@@ -400,7 +418,7 @@ def test_a_new_defense_is_one_file_and_one_entry_and_nothing_else_is_drawn_or_at
 def test_a_file_that_was_lost_is_made_again_with_what_rests_on_it(board: Folder) -> None:
     # As when its job failed, in a run that an edit of its code began.
     (board.board / "scores/pia/weights/base/seed0.parquet").unlink()
-    assert board.jobs() == {"attack pia weights base", "membership pia weights"} | TABLES
+    assert board.jobs() == {"attack pia weights base", "membership pia weights"} | BOARD
 
 
 def test_touching_every_file_reruns_nothing(board: Folder) -> None:

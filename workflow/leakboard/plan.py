@@ -5,6 +5,7 @@ Specs and digests as in `leakboard.specs`. Imports nothing heavy.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from leakboard import drawings
@@ -22,6 +23,7 @@ class Plan(Measured):
     def gather(self) -> Spec:
         return {"stage": "gather", "digests": self.digests()}
 
+    @cache  # noqa: B019 - a plan lives as long as the run
     def digests(self) -> dict[str, list[list[str]]]:
         """measurement stage -> of each of its files, the digests that its rows must carry."""
         return {

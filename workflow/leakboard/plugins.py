@@ -128,8 +128,13 @@ def constant(group: str, method: str, name: str) -> Any:
 
 
 def _body(group: str, method: str) -> list[ast.Assign | ast.AnnAssign]:
-    name = CLASSES[group][1]
     path = file(group, method)
+    return _parsed(path, CLASSES[group][1], path.stat().st_mtime_ns)
+
+
+@cache
+def _parsed(path: Path, name: str, changed: int) -> list[ast.Assign | ast.AnnAssign]:
+    """The assignments in a class, of a file that was last changed at this time."""
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ClassDef) and node.name == name:
             return [n for n in node.body if isinstance(n, ast.Assign | ast.AnnAssign)]
