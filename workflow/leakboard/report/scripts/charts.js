@@ -1,14 +1,6 @@
 // Charts: Vega-Lite specs from the page, data from the board, expressions interpreted, never run.
 
 const fixed = JSON.parse($("#static").textContent);
-/** The chart libraries stand on the page as text, and run when the first chart is drawn. */
-function charting() {
-  for (const text of $$("script.later")) {
-    text.classList.remove("later");
-    document.head.append(make("script", { textContent: text.textContent }));
-  }
-}
-
 const drawn = new Map(); // chart's node -> { view, again }
 const loader = { load: refuse, sanitize: refuse, http: refuse, file: refuse };
 function refuse() { return Promise.reject(new Error("this page loads nothing")); }
@@ -16,8 +8,11 @@ function refuse() { return Promise.reject(new Error("this page loads nothing"));
 const theme = () => fixed[dark() ? "dark" : "light"];
 
 /** Draw a chart into a node; `adapt(spec, colors)` puts in what depends on data and colors. */
-function draw(node, name, datasets, adapt) {
-  charting();
+const asked = new Map(); // chart's node -> what was asked of it last
+async function draw(node, name, datasets, adapt) {
+  asked.set(node, datasets);
+  await load("charts");
+  if (asked.get(node) !== datasets) return null; // something else was asked meanwhile
   const again = () => {
     drawn.get(node)?.view.finalize();
     const { config, colors } = theme(), spec = structuredClone(fixed.charts[name]);
@@ -67,7 +62,7 @@ function looks(names, colors) {
 const COSTS = { training_seconds: "Training, s", sampling_seconds: "Sampling, s", sampling_ratio: "Sampling over none's", peak_memory_mb: "Memory, MB" };
 
 /** Privacy against quality: a chosen column over the FID, with cost as size. */
-function drawTradeoff(board, node, chosen) {
+async function drawTradeoff(board, node, chosen) {
   const { columns, names } = board.core.tables.board;
   const column = key => columns.find(each => each.key === key);
   const fid = column("fid"), private_ = column(chosen.y), cost = column(chosen.size);
@@ -100,7 +95,7 @@ function drawTradeoff(board, node, chosen) {
   const gate = limit ? [{ x: limit, words: `utility gate: ${board.core.gate} × none` }] : [];
   const ends = points.flatMap(p => [p.x_low, p.x_high]).concat(limit ? [limit] : []).filter(x => x > 0);
   const datasets = { points, front, gate };
-  const view = draw(node, "tradeoff", datasets, (spec, colors, width) => {
+  const view = await draw(node, "tradeoff", datasets, (spec, colors, width) => {
     spec.width = width;
     spec.autosize = { type: "fit", contains: "padding" };
     const range = { color: [colors.accent, colors.accent, colors.soft, colors.faint], fill: [colors.accent, colors.card, colors.card, colors.card] };
@@ -123,7 +118,7 @@ function drawTradeoff(board, node, chosen) {
       if (layer.mark.type === "line") layer.mark.color = colors.accent;
     }
   });
-  view.addEventListener("click", (_, item) => item?.datum?.name && openDrawer(board, item.datum.name, "|", "copy_rate"));
+  view?.addEventListener("click", (_, item) => item?.datum?.name && openDrawer(board, item.datum.name, "|", "copy_rate"));
   node.setAttribute("role", "img");
   node.setAttribute("aria-label", `${private_.title} over FID of ${points.length} entries; on the front: ${front.map(p => p.name).join(", ") || "none"}`);
 }
