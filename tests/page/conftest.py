@@ -63,7 +63,9 @@ class Opened:
         for y in range(0, height + 4000, 600):
             self.page.evaluate(f"scrollTo(0, {y})")
             self.page.wait_for_timeout(40)
-        self.page.wait_for_timeout(300)
+        charts = "[...document.querySelectorAll('.open .chart')]"
+        self.until(f"{charts}.every(chart => chart.childNodes.length)")
+        self.page.wait_for_timeout(200)
 
     def wrong(self) -> list[str]:
         """Everything said on the console, every forbidden thing tried, every request made."""

@@ -279,6 +279,14 @@ def png(figure: Figure) -> bytes:
     return _saved(figure, "png", dpi=150, metadata={"Software": None})
 
 
+def plainer(chart: bytes) -> bytes:
+    """A chart, PNG, in 64 colors: a quarter of the bytes, and no difference to see."""
+    canvas = BytesIO()
+    few = Image.open(BytesIO(chart)).convert("RGB").quantize(64, dither=Image.Dither.NONE)
+    few.save(canvas, format="PNG", optimize=True)
+    return canvas.getvalue()
+
+
 def svg(figure: Figure) -> bytes:
     """A figure as SVG."""
     return _saved(figure, "svg", metadata={"Date": None, "Creator": None})

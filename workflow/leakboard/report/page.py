@@ -12,11 +12,12 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from leakboard.report import charts, vendor
-from leakboard.report.payload import embedded
+from leakboard.report.payload import embedded, squeezed
 from leakboard.report.view import views
 
 REPORT = resources.files("leakboard.report")
 PARTS = ("state", "tables", "charts", "drawer", "compare", "exports", "leaderboard")
+EARLY = 'document.documentElement.classList.add("js")'
 POLICY = (
     "default-src 'none'; script-src {scripts}; style-src {styles}; img-src data:; "
     "connect-src 'none'; base-uri 'none'; form-action 'none'"
@@ -66,12 +67,12 @@ def render(boards: Iterable[Board]) -> str:
     )
     page = environment.from_string(REPORT.joinpath("leaderboard.html.j2").read_text("utf-8"))
     style = "\n".join([*map(vendor.read, vendor.STYLES), _own("leaderboard.css")])
-    later = list(map(vendor.read, vendor.CHARTS))  # run when the first chart comes into sight
-    scripts = [*map(vendor.read, vendor.TABLES), script()]
-    early = 'document.documentElement.classList.add("js")'
+    libraries = {"tables": vendor.TABLES, "charts": vendor.CHARTS}
+    packed = [(use, squeezed(vendor.read(n))) for use, names in libraries.items() for n in names]
+    run = [EARLY, script(), *map(vendor.read, (*vendor.TABLES, *vendor.CHARTS))]
     static = {"charts": charts.charts(), **charts.themes(), "dashes": charts.DASHES}
     policy = POLICY.format(
-        scripts=" ".join(map(vendor.allowed, [early, *scripts, *later])),
+        scripts=" ".join(map(vendor.allowed, run)),
         styles=vendor.allowed(style),
     )
     boards = list(boards)
@@ -81,9 +82,9 @@ def render(boards: Iterable[Board]) -> str:
             boards=found,
             policy=policy,
             style=Markup(style),
-            early=Markup(early),
-            scripts=list(map(Markup, scripts)),
-            later=list(map(Markup, later)),
+            early=Markup(EARLY),
+            script=Markup(script()),
+            libraries=packed,
             static=Markup(embedded(static)),
             credits=vendor.credits(),
         )

@@ -28,8 +28,12 @@ STEPS = 200  # per decade, of a drawn curve: finer than a screen
 
 def packed(content: Any) -> str:
     """JSON, compressed, in base64: letters that mean nothing to a page; equal for equal content."""
-    plain = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return b64encode(gzip.compress(plain.encode(), compresslevel=9, mtime=0)).decode()
+    return squeezed(json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False))
+
+
+def squeezed(text: str) -> str:
+    """A text, compressed, in base64; equal for equal text."""
+    return b64encode(gzip.compress(text.encode(), compresslevel=9, mtime=0)).decode()
 
 
 def embedded(content: Any) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from leakboard.measures.strongest import ACCESS
 from leakboard.report import board as ranked
-from leakboard.report import extraction, payload, tables, words
+from leakboard.report import extraction, figures, payload, tables, words
 from leakboard.report.cells import Table, numbers, text
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def view(board: Board, place: int) -> dict[str, Any]:
     sources, unmet = tables.reported(board.reported, track)
     parts |= {f"reported-{i}": source.table for i, source in enumerate(sources, start=1)}
     made = {name: each for name, each in parts.items() if each is not None}
-    figures = list(_figures(board))
+    drawn = list(_figures(board))
     gallery = _gallery(board.gallery)
     core = {
         "track": track,
@@ -101,7 +101,7 @@ def view(board: Board, place: int) -> dict[str, Any]:
         "histograms": payload.counted(board.histograms),
         "gate": board.gate or None,
     }
-    images = [f["source"] for f in figures]
+    images = [f["source"] for f in drawn]
     images += [pair[k] for _, some in gallery for pair in some for k in ("generated", "training")]
     return {
         "place": place,
@@ -116,7 +116,7 @@ def view(board: Board, place: int) -> dict[str, Any]:
         "notes": [_note(row) for row in table.to_dict("records")],
         "samples": _counts(table, "samples"),
         "audited": _counts(table, "audited"),
-        "figures": figures,
+        "figures": drawn,
         "gallery": gallery,
         "gallery_said": {k: v for k, v in board.gallery.items() if k != "pairs"},
         "reported": sources,
@@ -186,7 +186,8 @@ def _figures(board: Board) -> Iterable[dict[str, str]]:
             continue
         title, caption = CAPTIONS.get(kind, (name, ""))
         title += f" ({variant})" if variant and kind in CAPTIONS else ""
-        source = f"data:image/png;base64,{b64encode(board.figures[name]).decode()}"
+        png = board.figures[name] if kind in TAKEN else figures.plainer(board.figures[name])
+        source = f"data:image/png;base64,{b64encode(png).decode()}"
         yield {"kind": kind, "title": title, "caption": caption, "source": source}
 
 

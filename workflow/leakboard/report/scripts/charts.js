@@ -1,29 +1,26 @@
 // Charts: Vega-Lite specs from the page, data from the board, expressions interpreted, never run.
 
 const fixed = JSON.parse($("#static").textContent);
-/** The chart libraries stand on the page as text, and run when the first chart is drawn. */
-function charting() {
-  for (const text of $$("script.later")) {
-    text.classList.remove("later");
-    document.head.append(make("script", { textContent: text.textContent }));
-  }
-}
-
 const drawn = new Map(); // chart's node -> { view, again }
 const loader = { load: refuse, sanitize: refuse, http: refuse, file: refuse };
 function refuse() { return Promise.reject(new Error("this page loads nothing")); }
 
 const theme = () => fixed[dark() ? "dark" : "light"];
 
-/** Draw a chart into a node; `adapt(spec, colors)` puts in what depends on data and colors. */
-function draw(node, name, datasets, adapt) {
-  charting();
+/** Draw a chart into a node, named by a label; `adapt(spec, colors, width)` puts in what depends on
+ * data, colors and room. */
+const asked = new Map(); // chart's node -> what was asked of it last
+async function draw(node, name, label, datasets, adapt) {
+  asked.set(node, datasets);
+  await load("charts");
+  if (asked.get(node) !== datasets) return null; // something else was asked meanwhile
   const again = () => {
     drawn.get(node)?.view.finalize();
     const { config, colors } = theme(), spec = structuredClone(fixed.charts[name]);
     const style = getComputedStyle(node);
     const width = Math.max(node.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight), 200);
     spec.datasets = datasets;
+    spec.description = label; // Vega makes it the chart's name
     adapt(spec, colors, width);
     const compiled = vegaLite.compile(spec, { config: { ...config, background: colors.card }, logger: quiet });
     const view = new vega.View(vega.parse(compiled.spec, null, { ast: true }), {
@@ -67,7 +64,7 @@ function looks(names, colors) {
 const COSTS = { training_seconds: "Training, s", sampling_seconds: "Sampling, s", sampling_ratio: "Sampling over none's", peak_memory_mb: "Memory, MB" };
 
 /** Privacy against quality: a chosen column over the FID, with cost as size. */
-function drawTradeoff(board, node, chosen) {
+async function drawTradeoff(board, node, chosen) {
   const { columns, names } = board.core.tables.board;
   const column = key => columns.find(each => each.key === key);
   const fid = column("fid"), private_ = column(chosen.y), cost = column(chosen.size);
@@ -100,7 +97,8 @@ function drawTradeoff(board, node, chosen) {
   const gate = limit ? [{ x: limit, words: `utility gate: ${board.core.gate} × none` }] : [];
   const ends = points.flatMap(p => [p.x_low, p.x_high]).concat(limit ? [limit] : []).filter(x => x > 0);
   const datasets = { points, front, gate };
-  const view = draw(node, "tradeoff", datasets, (spec, colors, width) => {
+  const label = `${private_.title} over FID of ${points.length} entries; on the front: ${front.map(p => p.name).join(", ") || "none"}`;
+  const view = await draw(node, "tradeoff", label, datasets, (spec, colors, width) => {
     spec.width = width;
     spec.autosize = { type: "fit", contains: "padding" };
     const range = { color: [colors.accent, colors.accent, colors.soft, colors.faint], fill: [colors.accent, colors.card, colors.card, colors.card] };
@@ -123,9 +121,7 @@ function drawTradeoff(board, node, chosen) {
       if (layer.mark.type === "line") layer.mark.color = colors.accent;
     }
   });
-  view.addEventListener("click", (_, item) => item?.datum?.name && openDrawer(board, item.datum.name, "|", "copy_rate"));
-  node.setAttribute("role", "img");
-  node.setAttribute("aria-label", `${private_.title} over FID of ${points.length} entries; on the front: ${front.map(p => p.name).join(", ") || "none"}`);
+  view?.addEventListener("click", (_, item) => item?.datum?.name && openDrawer(board, item.datum.name, "|", "copy_rate"));
 }
 
 /** An AUC below one half is as telling as one above: the interval, mirrored. */
@@ -140,11 +136,10 @@ async function drawRoc(board, node, attack, names) {
   const key = attack.lastIndexOf("|"), [how, sees] = [attack.slice(0, key), attack.slice(key + 1)];
   const lines = found.lines.filter(line => line[0] === how && line[1] === sees && names.includes(line[2]));
   if (!lines.length) return node.replaceChildren("No curve of this attack on these defenses on this page.");
-  rocOf(node, found, lines.map(line => [line[2], ...line.slice(4)]));
-  node.setAttribute("aria-label", `ROC of ${how}, which sees the ${sees}, against ${lines.map(line => line[2]).join(", ")}`);
+  rocOf(node, found, lines.map(line => [line[2], ...line.slice(4)]), `ROC of ${how}, which sees the ${sees}, against`);
 }
 
-function rocOf(node, { fpr, steps }, lines) {
+function rocOf(node, { fpr, steps }, lines, label) {
   const least = fpr[0];
   const rates = (changes, sum = 0) => changes.map(change => 10 ** ((sum += change) / steps));
   const curves = lines.flatMap(([name, ...ends]) => {
@@ -152,7 +147,7 @@ function rocOf(node, { fpr, steps }, lines) {
     return fpr.map((x, i) => ({ name, fpr: x, tpr: tpr[i], low: low[i], high: high[i] }));
   });
   const names = [...new Set(lines.map(line => line[0]))];
-  draw(node, "roc", { curves, chance: [{ fpr: least, tpr: least }, { fpr: 1, tpr: 1 }] }, (spec, colors, width) => {
+  draw(node, "roc", `${label} ${names.join(", ")}`, { curves, chance: [{ fpr: least, tpr: least }, { fpr: 1, tpr: 1 }] }, (spec, colors, width) => {
     spec.width = Math.min(width, 860);
     spec.autosize = { type: "fit", contains: "padding" };
     const look = looks(names, colors);
@@ -166,7 +161,6 @@ function rocOf(node, { fpr, steps }, lines) {
       if (layer.data.name === "chance") layer.mark.color = colors.soft;
     }
   });
-  node.setAttribute("role", "img");
 }
 
 /** How similar samples are to training images: a strip for each defense, none behind it. */
@@ -187,7 +181,8 @@ function drawSimilarity(board, node, names) {
       { name, low: threshold, high: threshold, share: 0, what: "threshold" }];
   });
   if (!rows.length) return node.replaceChildren("Nothing was drawn for these.");
-  draw(node, "similarity", { bars: rows }, (spec, colors, width) => {
+  const label = `Histograms of similarity for ${names.join(", ")}; a copy lies above ${threshold}`;
+  draw(node, "similarity", label, { bars: rows }, (spec, colors, width) => {
     const named = width < 520;
     const what = ["drawn", "drawn: a copy", "drawn without a defense", "real images never trained on"];
     spec.spec.width = Math.min(width - (named ? 60 : 190), 900);
@@ -203,6 +198,4 @@ function drawSimilarity(board, node, names) {
       if (layer.mark.type === "rule") layer.mark.color = colors.ink, delete layer.encoding.color;
     }
   });
-  node.setAttribute("role", "img");
-  node.setAttribute("aria-label", `Histograms of similarity for ${names.join(", ")}; a copy lies above ${threshold}`);
 }

@@ -57,7 +57,7 @@ async function drawComparison(board, section, a, b) {
     const sees = strongest[0].key.replace(/_auc$/, ""), curves = await unpack(`${board.id}-curves`);
     const lines = [[a, strongest[1].attack_a], [b, strongest[1].attack_b]].flatMap(([name, attack]) =>
       curves.lines.filter(line => line[0] === attack && line[1] === sees && line[2] === name).map(line => [`${name} (${attack}, ${sees})`, ...line.slice(4)]));
-    if (lines.length) rocOf(roc, curves, lines);
+    if (lines.length) rocOf(roc, curves, lines, "ROC of the strongest attacks:");
     else roc.replaceChildren("No curves of this pair on this page.");
   } else roc.replaceChildren("No curves of this pair on this page.");
   if (board.core.histograms.edges) drawSimilarity(board, alike, [...new Set([a, b])]);

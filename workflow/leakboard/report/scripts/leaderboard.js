@@ -21,7 +21,7 @@ async function openTrack(board) {
 
 async function prepare(board) {
   const { section, id } = board;
-  board.core = await unpack(`${id}-core`);
+  [board.core] = await Promise.all([unpack(`${id}-core`), load("tables")]);
   const regions = Object.fromEntries($$("[data-name]", section).map(node => [node.dataset.name, node]));
   const construct = name => board.built[board.built.push(build(board, regions[name], board.core.tables[name])) - 1];
   const main = construct("board");

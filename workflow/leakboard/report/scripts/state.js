@@ -42,10 +42,24 @@ function unpack(id) {
 }
 
 async function read(node) {
-  if (!node) return null;
+  return node ? (await inflated(node)).json() : null;
+}
+
+function inflated(node) {
   const bytes = Uint8Array.from(atob(node.textContent), letter => letter.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Response(stream).json();
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip")));
+}
+
+/** The libraries of one use, run when they are first needed: the page's policy knows their texts. */
+const loaded = new Map();
+function load(use) {
+  if (!loaded.has(use)) loaded.set(use, run($$(`script.library.${use}`)));
+  return loaded.get(use);
+}
+
+async function run(nodes) {
+  const texts = await Promise.all(nodes.map(node => inflated(node).text()));
+  for (const text of texts) document.head.append(make("script", { textContent: text }));
 }
 
 /** The rows of a table that came column by column, its words by place. */
