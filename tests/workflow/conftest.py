@@ -39,7 +39,7 @@ class Folder:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=600,
+            timeout=1800,
         )
 
     def jobs(self, *targets: str) -> set[str]:
