@@ -106,7 +106,9 @@ def test_everything_that_can_be_pressed_or_filled_has_a_name(visit: Any, html: s
         .map(node => node.outerHTML)"""
     )
     assert nameless == []
-    assert opened.page.locator(".open .chart:not([aria-label][role=graphics-document])").count() == 0
+    assert (
+        opened.page.locator(".open .chart:not([aria-label][role=graphics-document])").count() == 0
+    )
     assert opened.page.locator("img:not([alt])").count() == 0
     for region in opened.page.locator(".open [role=region]").all():
         assert region.get_attribute("aria-label")
