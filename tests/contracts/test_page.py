@@ -369,6 +369,12 @@ def test_a_figure_is_a_png_wide_enough_to_read(name: str):
         assert image.convert("L").getextrema()[0] < 128  # something was drawn
 
 
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_figure_shows_markup_for_text(name: str):
+    told = saved.svg(FIGURES[name]()).decode()  # text stands in comments beside its glyphs
+    assert not re.search(r"<!--[^>]*(mathdefault|\\)", told.replace("\\frac", ""))
+
+
 def test_on_the_page_a_figure_looks_the_same_and_is_smaller():
     for name, pictures in (("roc", False), ("samples of gray", True)):
         whole = saved.png(FIGURES[name]())

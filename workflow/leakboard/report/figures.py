@@ -218,6 +218,7 @@ def loss_curves(curves: Mapping[str, tuple[Array, Array]]) -> Figure:
         for (name, (steps, losses)), (color, dash) in zip(curves.items(), _looks(), strict=False):
             axes.plot(steps, losses, color=color, linestyle=dash, linewidth=1.4, label=name)
         axes.set(xlabel="Training step", ylabel="Loss", yscale="log")
+        axes.yaxis.set_major_formatter(lambda loss, _: f"{loss:g}")
         if curves:
             axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
         return figure
