@@ -22,7 +22,7 @@ from PIL import Image
 from boards import CONTENDERS, KNOWN, board
 from leakboard import artefacts
 from leakboard.measures.shown import FORMATS, interval
-from leakboard.report import charts, drawn, figures, payload
+from leakboard.report import charts, drawn, figures, payload, saved
 from leakboard.report.board import letters
 from leakboard.report.cells import Cell, Column, Row, Table, numbers
 from leakboard.report.page import Board, render
@@ -352,6 +352,7 @@ FIGURES = {
     "samples": lambda: figures.sample_grids(
         {"none": GRAY, "amg": RGB, "flat": FLAT, "empty": GRAY[:0]}
     ),
+    "samples of gray": lambda: figures.sample_grids({"none": GRAY, "amg": GRAY[::-1]}),
     "extraction": lambda: figures.extraction({"side": STRENGTHS, "another": STRENGTHS}),
     "extraction without a grid": lambda: figures.extraction({}),
     "loss": lambda: figures.loss_curves({"base": (np.arange(9), np.exp(-np.arange(9.0)))}),
@@ -360,7 +361,7 @@ FIGURES = {
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_is_a_png_wide_enough_to_read(name: str):
-    with Image.open(BytesIO(figures.png(FIGURES[name]()))) as image:
+    with Image.open(BytesIO(saved.png(FIGURES[name]()))) as image:
         assert image.format == "PNG"
         assert image.width == 1200
         assert 250 <= image.height <= 3000
@@ -368,7 +369,24 @@ def test_a_figure_is_a_png_wide_enough_to_read(name: str):
         assert image.convert("L").getextrema()[0] < 128  # something was drawn
 
 
-@pytest.mark.parametrize("save", [figures.png, figures.svg])
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_figure_shows_markup_for_text(name: str):
+    told = saved.svg(FIGURES[name]()).decode()  # text stands in comments beside its glyphs
+    assert not re.search(r"<!--[^>]*(mathdefault|\\)", told.replace("\\frac", ""))
+
+
+def test_on_the_page_a_figure_looks_the_same_and_is_smaller():
+    for name, pictures in (("roc", False), ("samples of gray", True)):
+        whole = saved.png(FIGURES[name]())
+        small = saved.plainer(whole, pictures)
+        assert len(small) < 0.75 * len(whole)
+        each = (np.asarray(Image.open(BytesIO(b)).convert("RGB"), float) for b in (whole, small))
+        assert np.abs(np.subtract(*each)).mean() < 2
+    colorful = saved.png(FIGURES["samples"]())
+    assert saved.plainer(colorful, pictures=True) == colorful
+
+
+@pytest.mark.parametrize("save", [saved.png, saved.svg])
 def test_the_same_arrays_give_the_same_file(save: Any):
     for draw in (FIGURES["neighbors"], FIGURES["roc"], FIGURES["extraction"]):
         state = RNG.bit_generator.state
@@ -379,7 +397,7 @@ def test_the_same_arrays_give_the_same_file(save: Any):
 
 def test_a_vector_figure_is_svg_without_a_date_or_a_name_that_is_more_than_text():
     curve = (RATES, RATES, RATES, RATES)
-    told = figures.svg(figures.roc({EVIL: {"-->" + EVIL: curve, "$x$": curve}})).decode()
+    told = saved.svg(figures.roc({EVIL: {"-->" + EVIL: curve, "$x$": curve}})).decode()
     assert "<svg" in told
     assert "dc:date" not in told
     assert EVIL not in told

@@ -1,4 +1,4 @@
-"""Figures, and what they are as files: the same arrays give the same bytes."""
+"""Figures of a board: the same arrays give the same figure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
@@ -219,6 +218,7 @@ def loss_curves(curves: Mapping[str, tuple[Array, Array]]) -> Figure:
         for (name, (steps, losses)), (color, dash) in zip(curves.items(), _looks(), strict=False):
             axes.plot(steps, losses, color=color, linestyle=dash, linewidth=1.4, label=name)
         axes.set(xlabel="Training step", ylabel="Loss", yscale="log")
+        axes.yaxis.set_major_formatter(lambda loss, _: f"{loss:g}")
         if curves:
             axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
         return figure
@@ -272,29 +272,3 @@ def off() -> Figure:
         words = "No picture leaves this board (evaluation: gallery: 0)"
         figure.text(0.5, 0.5, words, ha="center", va="center")
         return figure
-
-
-def png(figure: Figure) -> bytes:
-    """A figure as PNG, 1,200 pixels wide."""
-    return _saved(figure, "png", dpi=150, metadata={"Software": None})
-
-
-def plainer(chart: bytes) -> bytes:
-    """A chart, PNG, in 64 colors: a quarter of the bytes, and no difference to see."""
-    canvas = BytesIO()
-    few = Image.open(BytesIO(chart)).convert("RGB").quantize(64, dither=Image.Dither.NONE)
-    few.save(canvas, format="PNG", optimize=True)
-    return canvas.getvalue()
-
-
-def svg(figure: Figure) -> bytes:
-    """A figure as SVG."""
-    return _saved(figure, "svg", metadata={"Date": None, "Creator": None})
-
-
-def _saved(figure: Figure, kind: str, **how: Any) -> bytes:
-    FigureCanvasAgg(figure)
-    canvas = BytesIO()
-    with rc_context(STYLE):
-        figure.savefig(canvas, format=kind, facecolor="white", **how)
-    return canvas.getvalue()

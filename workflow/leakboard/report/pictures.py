@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from leakboard.measures.similarity import calibrated_threshold
 from leakboard.report import drawn as data
-from leakboard.report import figures
+from leakboard.report import figures, saved
 
 Pixels = NDArray[np.uint8]
 
@@ -56,8 +56,8 @@ def pictures(
         "loss": figures.loss_curves(loss),
     }
     return {
-        **{name: figures.png(figure) for name, figure in made.items()},
-        **{f"{name}_svg": figures.svg(figure) for name, figure in made.items()},
+        **{name: saved.png(figure) for name, figure in made.items()},
+        **{f"{name}_svg": saved.svg(figure) for name, figure in made.items()},
         "curves": curves,
         "histograms": data.histograms(similar, background, threshold, extractor),
         "gallery": data.gallery(pairs, spec["gallery"], spec["gallery_kb"], extractor),

@@ -10,7 +10,7 @@ import pandas as pd
 
 from leakboard.measures.strongest import ACCESS
 from leakboard.report import board as ranked
-from leakboard.report import extraction, figures, payload, tables, words
+from leakboard.report import extraction, payload, saved, tables, words
 from leakboard.report.cells import Table, numbers, text
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def _figures(board: Board) -> Iterable[dict[str, str]]:
             continue
         title, caption = CAPTIONS.get(kind, (name, ""))
         title += f" ({variant})" if variant and kind in CAPTIONS else ""
-        png = board.figures[name] if kind in TAKEN else figures.plainer(board.figures[name])
+        png = saved.plainer(board.figures[name], pictures=kind in TAKEN)
         source = f"data:image/png;base64,{b64encode(png).decode()}"
         yield {"kind": kind, "title": title, "caption": caption, "source": source}
 
