@@ -10,6 +10,7 @@ from hashlib import sha256
 from html import unescape
 from html.parser import HTMLParser
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import pytest
 from PIL import Image
 
 from boards import CONTENDERS, KNOWN, board
+from leakboard import artefacts
 from leakboard.measures.shown import FORMATS, interval
 from leakboard.report import charts, drawn, figures, payload
 from leakboard.report.board import letters
@@ -268,6 +270,19 @@ def test_tables_are_named_and_headed_and_pictures_described(text: str, page: Pag
 
 def test_rendering_twice_gives_the_same_page(text: str, seen: Board):
     assert render([seen]) == text
+
+
+def test_a_board_read_back_from_its_files_is_the_same_page(text: str, seen: Board, tmp_path: Path):
+    names = ("table", "trainings", "comparisons", "controls", "reported", "curves", "histograms")
+    read = {}
+    for name in names:
+        artefacts.write_csv(tmp_path / f"{name}.csv", getattr(seen, name))
+        read[name] = artefacts.read_csv(tmp_path / f"{name}.csv")
+    artefacts.write_table(tmp_path / "rows.parquet", {}, seen.measurements)
+    read["measurements"] = artefacts.read_table(tmp_path / "rows.parquet")
+    again = render([replace(seen, **read)])
+    assert len(again) == len(text)
+    assert again == text
 
 
 def test_a_page_without_boards_or_numbers_still_renders(seen: Board):

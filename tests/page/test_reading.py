@@ -168,7 +168,7 @@ def test_two_defenses_are_compared_as_the_tests_say(visit: Any, html: str, digit
     swapped = ("copy_rate", first, last) not in pairs.index
     row = pairs.loc[("copy_rate", last, first) if swapped else ("copy_rate", first, last)]
     sign = -1 if swapped else 1
-    _, a, b, difference, p, holm, words = lines[0]
+    _, words, a, b, difference, p, holm = lines[0]
     table = digits.table.set_index("defense")["copy_rate"]
     assert (a, b) == (FORMATS["rate"](table[first]), FORMATS["rate"](table[last]))
     shown = difference.replace("−", "-")

@@ -107,8 +107,9 @@ def counted(frame: pd.DataFrame) -> dict[str, Any]:
     if not len(frame):
         return {}
     found = {}
-    for name, bars in frame.groupby("defense", sort=False, dropna=False):
-        found[text(name)] = [int(bars["n"].iloc[0]), bars["count"].astype(int).tolist()]
+    frame = frame.assign(defense=[text(name) for name in frame["defense"]])  # "" is read as none
+    for name, bars in frame.groupby("defense", sort=False):
+        found[str(name)] = [int(bars["n"].iloc[0]), bars["count"].astype(int).tolist()]
     first = frame[frame["defense"] == frame["defense"].iloc[0]]
     edges = [*first["low"], first["high"].iloc[-1]]
     return {

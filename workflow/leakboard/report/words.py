@@ -82,7 +82,8 @@ def _best(table: pd.DataFrame) -> str:
     if len(first) == len(ranked):
         return f"None of the {len(ranked)} ranked defenses can be told from the others."
     if len(first) == 1:
-        return f"Of {len(ranked)} ranked defenses, {first[0]} alone is not shown to leak more."
+        only = f"only {first[0]} is never shown to leak more than another"
+        return f"Of {len(ranked)} ranked defenses, {only}."
     shown = first if len(first) <= 6 else [*first[:5], f"{len(first) - 5} more"]
     return (
         f"Of {len(ranked)} ranked defenses, {joined(shown)} may each be the best: no other is "

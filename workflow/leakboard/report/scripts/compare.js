@@ -43,10 +43,11 @@ async function drawComparison(board, section, a, b) {
       make("small", {}, `${signed(by * row.ci_low, digits)} to ${signed(by * row.ci_high, digits)}`));
     else difference.append("—");
     const group = column.group.startsWith("Attacker") ? `AUC, ${column.group.replace("Attacker sees ", "")}` : column.title;
-    return make("tr", {}, make("th", { scope: "row" }, group), ...cells, difference, make("td", {}, told_p(row?.p ?? null)), make("td", {}, told_p(row?.p_holm ?? null)),
-      make("td", {}, row ? inWords(row, column, a, b) : a === b ? "the same defense" : "not compared: a number is missing"));
+    const words = row ? inWords(row, column, a, b) : a === b ? "the same defense" : "not compared: a number is missing";
+    const ps = [row?.p, row?.p_holm].map(p => make("td", {}, told_p(p ?? null)));
+    return make("tr", {}, make("th", { scope: "row" }, group), make("td", { className: "said" }, words), ...cells, difference, ...ps);
   });
-  const heads = ["Number", a, b, "Difference in leak", "p", "Holm p", "In words"];
+  const heads = ["Number", "In words", a, b, "Difference in leak", "p", "Holm p"];
   const table = make("table", {}, make("caption", {}, "Rates in percentage points; for AUCs, leak is the distance from 0.5. Left of the middle, the first leaks less."),
     make("thead", {}, make("tr", {}, ...heads.map(head => make("th", { scope: "col" }, head)))), make("tbody", {}, ...body));
   place.replaceChildren(make("div", { className: "scroll", tabIndex: 0, role: "region", ariaLabel: `${a} against ${b}` }, table));

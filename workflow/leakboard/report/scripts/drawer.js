@@ -21,8 +21,8 @@ async function openDrawer(board, defense, opens, key) {
     opens === EXTRACTED ? each.attack && /^(ams|ums|extracted|precision)/.test(each.metric ?? "ams") :
     each.attack === attack && each.sees === sees);
   content.append(...measuredBy(rows && rowsOf(rows).filter(mine), board));
-  content.append(...configured(config ?? {}, defense, attack));
   content.append(...madeFrom(files ?? [], mine, opens, board));
+  content.append(...configured(config ?? {}, defense, attack));
 }
 
 /** What the names of a cell mean: the entries of its defense, its networks and its attack. */
@@ -89,15 +89,17 @@ function madeFrom(files, mine, opens, board) {
     if (!here.length) continue;
     const spec = { ...file.spec, ...(cells.length > 1 || here[0].spec.about ? { cells: here.map(cell => cell.spec) } : {}) };
     // of what all defenses share, only the files that this cell names
-    const named = JSON.stringify(here.map(cell => cell.spec));
-    const inputs = file.inputs.filter(([, path]) => cells.length === 1 || here.some(cell => (cell.spec.targets ?? []).some(target => path.includes(`/${target}/`))));
+    const named = here.flatMap(cell => cell.spec.targets ?? []);
+    const inputs = named.length && cells.length > 1
+      ? file.inputs.filter(([, path]) => named.some(target => path.includes(`/${target}/`))) : file.inputs;
+    const list = make("dl", { className: "facts" }, ...inputs.flatMap(([kind, path, sha]) => [make("dt", {}, kind), make("dd", {}, code(path), ` sha256 ${sha}…`)]));
     found.push(
       make("h3", {}, `${file.stage}${here[0].seed === null || here[0].seed === undefined ? "" : `, seed ${here[0].seed}`}`),
       facts([["File", code(file.path)], ["Log", file.log && code(file.log)]]),
       make("p", { className: "soft" }, "To make it anew:"), make("pre", { tabIndex: 0 }, file.command),
-      make("p", { className: "soft" }, "Made from:"),
-      make("dl", { className: "facts" }, ...(inputs.length || named === "[{}]" ? inputs : file.inputs).flatMap(([kind, path, sha]) => [make("dt", {}, kind), make("dd", {}, code(path), ` sha256 ${sha}…`)])),
-      make("details", {}, make("summary", {}, "Its spec"), make("pre", { tabIndex: 0 }, JSON.stringify(spec, null, 2))),
+      ...(inputs.length > 6 ? [make("details", {}, make("summary", {}, `Made from ${inputs.length} files`), list)]
+        : inputs.length ? [make("p", { className: "soft" }, "Made from:"), list] : []),
+      ...(Object.keys(spec).length ? [make("details", {}, make("summary", {}, "Its spec"), make("pre", { tabIndex: 0 }, JSON.stringify(spec, null, 2)))] : []),
     );
   }
   if (!found.length) found.push(make("p", { className: "soft" }, `What it was made from is beside the numbers, in results/${board.track}/measurements/.`));

@@ -1,11 +1,13 @@
 // The page: tracks, their parts, and what a reader chooses.
 
 const boards = $$(".track").map((section, place) => ({
-  section, id: section.id, track: $("h2", section).textContent, place, built: [], core: null,
+  section, id: section.id, track: section.dataset.track, place, built: [], core: null,
 }));
 
 /** Open one track and close the others; its tables are built the first time. */
 async function openTrack(board) {
+  const waiting = $("noscript", board.section);
+  if (waiting) waiting.outerHTML = waiting.textContent;
   for (const other of boards) {
     other.section.classList.toggle("open", other === board);
     const link = $(`.tracks a[data-track="${other.place + 1}"]`);
@@ -42,6 +44,7 @@ async function prepare(board) {
   }));
   const long = $("[data-numbers]", section);
   long?.addEventListener("toggle", () => everyNumber(board, long), { once: true });
+  section.classList.add("ready");
   performance.mark("leakboard:ready");
 }
 
