@@ -35,6 +35,7 @@ class Incomplete:
         self.made: dict[str, str] = {}  # path of a table or picture -> where it is instead
         self.rows: dict[str, list[dict[str, Any]]] = {}  # track -> rows
         self.unmade: list[str] = []  # why a stage could not be done with what there is
+        self.unread: dict[str, str] = {}  # measurement file -> what is wrong with it or its inputs
         self.known: dict[str, tuple[str, str]] = {}
         self.digests: dict[str, str] = {}  # stage -> that of its spec, as made
 
@@ -79,13 +80,18 @@ class Incomplete:
         job = self.jobs[path]
         cells, module = measurements.cells(job["spec"]), stages.load(job["rule"])
         found: dict[str, list[dict[str, Any]]] = {}
-        if self.there(path):
-            for row in measurements.read(path)["rows"]:
+        try:
+            for row in measurements.read(path)["rows"] if self.there(path) else ():
                 found.setdefault(row["digest"], []).append(row)
+        except UserError as error:
+            self.unread[path] = str(error)
         lacking = [cell for cell in cells if digest(cell) not in found]
         if lacking and "cells" in job["spec"] and not last_words(job["log"]):
-            for row in self._measured(module, job, lacking):
-                found.setdefault(row["digest"], []).append(row)
+            try:
+                for row in self._measured(module, job, lacking):
+                    found.setdefault(row["digest"], []).append(row)
+            except UserError as error:
+                self.unread[path] = str(error)
         for cell in cells:
             status, note = ("", "") if digest(cell) in found else self._why_not(path, cell)
             absent = measurements.absent(cell, module.promised(cell), status, note)
@@ -102,6 +108,8 @@ class Incomplete:
 
     def _why_not(self, path: str, cell: Spec) -> tuple[str, str]:
         """Status and note of a cell without numbers: what failed, of its own inputs alone."""
+        if path in self.unread:
+            return "failed", self.unread[path]
         job = self.jobs[path]
         if "cells" not in job["spec"] or last_words(job["log"]):
             return self._why(path)
@@ -174,7 +182,8 @@ class Incomplete:
 def main(jobs: Mapping[str, Job], after_failure: bool = False) -> str:
     """Write the board of what there is into FOLDER; what to say of it, in words.
 
-    Nothing is written, and nothing said, after a run that ended although no job of it failed.
+    After a failure, whose reason the run has said already, that is one line; and nothing is written
+    or said after a run that ended although no job of it failed.
     Raises UserError where no cell has its numbers.
     """
     this = Incomplete(jobs)
@@ -189,6 +198,8 @@ def main(jobs: Mapping[str, Job], after_failure: bool = False) -> str:
     (page,) = (path for path in this.made.values() if path.endswith(".html"))
     cells = table["digest"].nunique()
     first = f"{lacking} of {cells} cells lack their numbers; what there is: {page}"
+    if after_failure:
+        return first
     lines = [*measurements.reasons(table), *(f"without {each}" for each in this.unmade)]
     return "\n  ".join([first, *lines])
 
