@@ -59,9 +59,9 @@ def test_measurement_files_name_their_inputs_as_the_workflow_gave_them(finished:
     assert list(content) == ["inputs", "rows", "spec", "stage"]
     assert content["stage"] == content["spec"]["stage"] == "membership"
     pairs = content["inputs"]["scores"]
-    assert [Path(path).parent.name for path, _ in pairs] == sorted(
-        ["base", "half-a", "half-b", "distilled", "told"]
-    )
+    targets = [Path(path).parent.name for path, _ in pairs]
+    assert targets == sorted(targets)
+    assert {"base", "half-a", "half-b", "distilled", "told"} <= set(targets)
     for path, recorded in pairs:
         assert sha256(finished.path / path) == recorded
     assert "code" not in content["inputs"]
@@ -134,7 +134,7 @@ EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
         "rows, found ",
     ),
     "a number of the leaderboard": (
-        lambda board: replace(board / "leaderboard.csv", "tiny,none,0.0,", "tiny,none,0.1,"),
+        lambda board: replace(board / "leaderboard.csv", ",undefended,0.0,", ",undefended,0.1,"),
         "leaderboard.csv: row 1: copy_rate: recorded '0.1', found '0.0'",
     ),
     "a word of the leaderboard's text": (

@@ -37,7 +37,7 @@ class Incomplete:
         self.unmade: list[str] = []  # why a stage could not be done with what there is
         self.unread: dict[str, str] = {}  # measurement file -> what is wrong with it or its inputs
         self.known: dict[str, tuple[str, str]] = {}
-        self.digests: dict[str, str] = {}  # key of a spec -> of the table that it means, as made
+        self.digests: dict[str, str] = {}  # stage -> that of its spec, as made
 
     def job(self, stage: str, track: str = "") -> Job:
         """The job of a stage of which each track has one, or none has more."""
@@ -63,7 +63,7 @@ class Incomplete:
             spec = {**job["spec"], "incomplete": True}
             table = measurements.table(rows)
             self._write(job, spec, {"csv": table, "parquet": table})
-            self.digests = {"gathered": digest(spec)}
+            self.digests = {"gather": digest(spec)}
             for stage in stages.DERIVED:
                 if stage not in ("gather", "page"):
                     self._make(self.job(stage, track))
@@ -147,15 +147,15 @@ class Incomplete:
     def _make(self, job: Job) -> None:
         """What a stage makes, of what there is."""
         module, spec = stages.load(job["rule"]), dict(job["spec"])
-        spec |= {key: made for key, made in self.digests.items() if key in spec}
+        meant = {key: stage for key, stage in stages.MEANT.items() if key in spec}
+        spec |= {key: self.digests[s] for key, s in meant.items() if s in self.digests}
         given = self._given(module, spec, job["inputs"])
         if given is None:
             self.unmade.append(f"{job['title']}: what it needs is not there")
             return
         try:
             self._write(job, given[0], module.make(*given))
-            if job["rule"] == "compare":
-                self.digests["compared"] = digest(given[0])
+            self.digests[job["rule"]] = digest(given[0])
         except Exception as error:  # made for whole boards: the others are worth more than its name
             why = explain(error) or f"{type(error).__name__}: {error}"
             self.unmade.append(f"{job['title']}: {why}")
@@ -165,9 +165,10 @@ class Incomplete:
     ) -> tuple[dict[str, Any], dict[str, list[str]]] | None:
         """Spec and files of what is there; None where something lacks that cannot be left out."""
         moved = {n: [self.made.get(f, f) for f in paths] for n, paths in files.items()}
-        for name in getattr(module, "OPTIONAL", ()):
-            moved[name] = [f for f in moved.get(name, []) if self.there(f)]
         told = getattr(module, "LISTS", {})
+        aligned = {name for names in told.values() for name in names}
+        for name in set(getattr(module, "OPTIONAL", ())) - aligned:
+            moved[name] = [f for f in moved.get(name, []) if self.there(f)]
         cut, left, _ = lists.cut(told, spec, moved, lambda _, paths: self.there(*paths))
         return (cut, left) if all(self.there(*paths) for paths in left.values()) else None
 

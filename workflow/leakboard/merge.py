@@ -15,7 +15,7 @@ from leakboard.errors import UserError
 from leakboard.files import atomic, sha256, write_bytes
 from leakboard.verify import rows_apart
 
-NEW = ("digests", "gathered")  # what a merged board says for itself
+NEW = ("digests", *stages.MEANT)  # what a merged board says for itself
 TIMES = ("network", "defense", "sampler", "seed")  # what names a job, of which there may be shards
 SHARE = "let the machines share that file, or leave it to one of them"
 SLOWER = "drawn on another machine than none, with which its sampling time is compared"
@@ -96,20 +96,18 @@ class Track:
         self._copy()
         for path in dict.fromkeys(path for source in self.sources for path in source.cells):
             self._measured(path)
-        gathered: dict[str, Any] = {}
+        made: dict[str, dict[str, Any]] = {}
         for stage in stages.DERIVED:
             spec, files = self._joined(stage)
             asked = self.sources[0].records[stage]["spec"]
-            if "digests" in asked:
-                spec["digests"] = gathered.get("digests") or {
-                    name: [self._digests(path) for path in files.get(name, [])]
-                    for name in asked["digests"]
-                }
             if stage == "gather":
-                gathered = spec
-            if "gathered" in asked:
-                spec["gathered"] = digest(gathered)
-            self._make(stage, spec, files)
+                every = ((name, files.get(name, [])) for name in asked["digests"])
+                spec["digests"] = {name: [self._digests(f) for f in some] for name, some in every}
+            elif "digests" in asked:
+                spec["digests"] = made["gather"]["digests"]
+            meant = {key: of for key, of in stages.MEANT.items() if key in asked}
+            made[stage] = spec | {key: digest(made[of]) for key, of in meant.items()}
+            self._make(stage, made[stage], files)
 
     def _digests(self, path: str) -> list[str]:
         return [digest(cell) for cell in measurements.cells(self.specs[path])]

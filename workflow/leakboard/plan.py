@@ -113,14 +113,13 @@ class Plan(Measured):
         """What papers report beside what is measured; entries of a family count as one attack."""
         judges = self.track.evaluation
         families = filter(None, (entry.family for entry in self.board.attacks.values()))
-        told = any(self.knows_classes(name) for name in self.board.defenses)
         return {
             "stage": "cite",
             "track": self.board.name,
             "gathered": digest(self.gather()),
             "defenses": sorted(self.board.defenses),
             "attacks": sorted({*self.board.attacks, *families}),
-            "model": "class-conditional" if told else "unconditional",
+            "told": sorted(filter(self.knows_classes, self.board.defenses)),
             "judges": [judges.copies, judges.quality],
         }
 

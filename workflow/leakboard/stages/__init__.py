@@ -30,6 +30,8 @@ DERIVED = (
     "page",
 )  # in the order in which they are made
 VERIFIED = ("gather", "compare", "rank", "cite")  # of which every number can be compared
+# Key of a spec -> the stage whose table it means, by the digest of that stage's spec.
+MEANT = {"gathered": "gather", "compared": "compare"}
 
 
 def load(stage: str) -> Any:

@@ -9,12 +9,18 @@ from leakboard.counterparts import beside, frame
 from leakboard.reported import read
 from leakboard.stages import Files
 
-LISTS = {"defenses": (), "attacks": ()}
+LISTS = {"defenses": (), "attacks": (), "told": ()}
 
 
 def make(spec: dict[str, Any], files: Files) -> dict[str, Any]:
     """csv: the rows of `counterparts.beside`. files: measurements, papers."""
     measured = artefacts.read_table(files["measurements"][0], spec["gathered"])
     names = spec["track"], spec["defenses"], spec["attacks"]
-    how = {key: spec[key] for key in ("model", "judges")}
-    return {"csv": frame(beside(read(files["papers"][0]), *names, measured, **how))}
+    found = beside(
+        read(files["papers"][0]),
+        *names,
+        measured,
+        model="class-conditional" if spec["told"] else "unconditional",
+        judges=spec["judges"],
+    )
+    return {"csv": frame(found)}

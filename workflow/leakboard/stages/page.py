@@ -64,12 +64,14 @@ def _board(track: str, spec: Mapping[str, Any], files: Files) -> Board:
 def _cell(track: str, path: str | Path) -> dict[str, Any]:
     """A measurement file as the page shows it: where its log is, and how to make it anew."""
     made = measurements.read(path)
-    start = PurePosixPath("results", track, "measurements")
-    tail = PurePosixPath(path).relative_to(start).with_suffix(".log")
-    stage, rest = tail.parts[0], PurePosixPath(*tail.parts[1:])
+    parts, stage = PurePosixPath(path).parts, made["stage"]
+    start = (track, "measurements", stage)  # wherever the results are now
+    at = next(i for i in range(len(parts)) if parts[i : i + 3] == start)
+    shown = str(PurePosixPath("results", *parts[at:]))
+    rest = PurePosixPath(*parts[at + 3 :]).with_suffix(".log")
     return {
         **{key: made[key] for key in ("stage", "spec", "inputs")},
-        "path": str(path),
-        "command": f"leakboard run {path} --force",
+        "path": shown,
+        "command": f"leakboard run {shown} --force",
         "log": str(PurePosixPath("results/logs", stage, track, rest)),
     }
