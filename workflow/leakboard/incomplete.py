@@ -45,9 +45,10 @@ class Incomplete:
         return next(job for job in found if job["track"] == track)
 
     def there(self, *files: str) -> bool:
-        """Whether all files are there."""
+        """Whether all files are there, and none of them turned out to be damaged."""
         jobs = (self.jobs.get(file) for file in files)
-        return all(Path(f).exists() for f in files) and not any(j and j["undone"] for j in jobs)
+        whole = all(Path(f).exists() and f not in self.unread for f in files)
+        return whole and not any(j and j["undone"] for j in jobs)
 
     def gather(self) -> None:
         """Collect all rows: as measured, measured now, or with the reason why not."""
