@@ -56,7 +56,8 @@ def test_what_fails_is_said_in_its_cells_and_a_repaired_run_ends_with_a_whole_bo
     queried = lacking[own & lacking["sees"].isin(["predictor", "images"])]
     assert set(queried["attack"]) == {"loss", "one-step"}
     assert queried["note"].str.endswith(" cpsample (tiny, seed 0) failed: no guard").all()
-    assert set(lacking.loc[lacking["attack"] == "pia", "defense"]) == set(whole["defense"]) - {""}
+    asked = set(whole.loc[whole["attack"] == "pia", "defense"])
+    assert set(lacking.loc[lacking["attack"] == "pia", "defense"]) == asked
     assert lacking["note"].str.endswith(("failed: no noise left", "failed: no guard")).all()
     assert (lacking[["value", "ci_low", "ci_high", "n"]] == "").all(axis=None)
     # All else is there, other cells of the same jobs too, to the last digit.
@@ -66,10 +67,11 @@ def test_what_fails_is_said_in_its_cells_and_a_repaired_run_ends_with_a_whole_bo
     assert ((rest["attack"] == "loss") & (rest["sees"] == "predictor")).any()
 
     page = (board.results / FOLDER / "leaderboard.html").read_text(encoding="utf-8")
-    assert "INCOMPLETE" in page
     assert "no noise left" in page
+    verdict = (board.results / FOLDER / "tiny/verdict.json").read_text(encoding="utf-8")
+    assert '"complete": false' in verdict
     text = (board.results / FOLDER / "tiny/leaderboard.md").read_text(encoding="utf-8")
-    assert text.startswith("**INCOMPLETE**")
+    assert text.startswith("**INVALID**")  # which says more than incomplete
     assert "cells: attack pia weights base (tiny, seed 0) failed: no noise left" in text
     # The whole board of before is as it was, and nothing takes the new one for it.
     assert (board.results / "leaderboard.html").read_bytes() == complete
