@@ -337,9 +337,10 @@ def test_the_report_of_snakemake_holds_page_tables_and_figures_with_captions(
     figures = [
         f"{n}.png" for n in ["samples", "neighbors", "roc", "similarity", "extraction", "loss"]
     ]
-    tables = ["measurements.csv", "leaderboard.csv", "trainings.csv"]
+    named = ("measurements", "leaderboard", "trainings", "comparisons", "controls", "reported")
+    tables = [f"{name}.csv" for name in named]
     assert sorted(held) == sorted(
-        [*figures, *tables, *["preview.png"] * 6, "leaderboard.html", "report.html"]
+        [*figures, *tables, *["preview.png"] * 10, "leaderboard.html", "report.html"]
     )
     for words in (
         "The boards of all tracks",
