@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from sklearn.metrics import roc_auc_score
 
 from leakboard import artefacts
 
@@ -64,6 +65,26 @@ def test_the_measurements_have_the_promised_columns_and_equal_their_parquet(
             np.testing.assert_array_equal(read, kept, err_msg=column)
         else:
             assert rows[column].tolist() == table[column].tolist(), column
+
+
+def test_every_auc_is_that_of_scikit_learn_on_the_score_files(
+    finished: Folder, rows: pd.DataFrame
+) -> None:
+    aucs = rows[rows["metric"] == "auc"].set_index(["defense", "attack", "sees"])["value"]
+    compared = 0
+    for file in (finished.board / "measurements/membership").rglob("*.json"):
+        made = json.loads(file.read_text(encoding="utf-8"))
+        inputs = (path for path, _ in made["inputs"]["scores"])
+        paths = dict(zip(made["spec"]["scores"], inputs, strict=True))
+        for cell in made["spec"]["cells"]:
+            if len(cell["scores"]) == 1:  # of several networks, which score is another test's
+                table = pd.read_parquet(finished.path / paths[cell["scores"][0]])
+                test = table[table["fold"] == "test"]
+                expected = roc_auc_score(test["pool"] == "members", test["score"])
+                key = tuple(cell["about"][k] for k in ("defense", "attack", "sees"))
+                assert float(aucs[key]) == pytest.approx(expected, abs=1e-12), key
+                compared += 1
+    assert compared > 20
 
 
 def test_pictures_know_of_which_class_they_were_asked_and_how_often_they_were_drawn(
