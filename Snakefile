@@ -47,6 +47,8 @@ onstart:
 
 onsuccess:
     show(list(PLANS))
+    for name, plan in PLANS.items():
+        leftovers.sweep(plan, Path("results") / name)
 
 
 onerror:

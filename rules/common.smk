@@ -11,7 +11,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from leakboard import needs, resolve, run
+from leakboard import leftovers, needs, resolve, run
 from leakboard.digests import canonical
 from leakboard.errors import UserError
 from leakboard.plan import Plan
@@ -21,7 +21,7 @@ from leakboard.sources import sources
 run.guard()  # jobs end with this process, and this process with `make`
 
 HOME = Path(workflow.basedir)
-GPU = run.gpu()  # what a network's job asks for: one GPU, or where there is none, nothing
+GPU = config.pop("gpu", run.gpu())  # GPUs that a network's job asks for, from here or a profile
 REPORTED = "config/reported.yaml"
 if not Path(REPORTED).is_file():
     REPORTED = str(HOME / REPORTED)
@@ -45,7 +45,7 @@ wildcard_constraints:
     sees="weights|predictor|images|nothing",
     target="[^/]+",
     seed=r"\d+",
-    shard=r"\d+",
+    shard=r"\d+-\d+",
 
 
 def spec(stage):
@@ -73,6 +73,21 @@ def made(maker, output, need, *more):
         return [pattern.format(**{**wildcards, **each}) for each in names]
 
     return files
+
+
+def unless(need, files):
+    """The files of a job, but none where the jobs that `leakboard.needs` lists do its work."""
+    return lambda wildcards: [] if shared(need, wildcards) else files(wildcards)
+
+
+def gpus_unless(need):
+    """The GPUs that a network's job asks for, but none where other jobs do its work."""
+    return lambda wildcards: 0 if shared(need, wildcards) else GPU
+
+
+def shared(need, wildcards):
+    """Whether several jobs do the work of one."""
+    return bool(getattr(needs, need)(PLANS[wildcards.track], **wildcards))
 
 
 def init_files(wildcards):

@@ -2,6 +2,8 @@
 
 in    results/{track}/samples/**, results/{track}/subset/*, the extractor's network
 out   results/{track}/features/{extractor}/pools.npz                              real images
+      results/{track}/features/{extractor}/{defense}/{sampler}/seed{seed}/{start}-{stop}.npz
+                       of a shard of the pictures, where the track has several
       results/{track}/features/{extractor}/{defense}/{sampler}/seed{seed}.npz     pictures
       results/{track}/similarity/{extractor}/background.parquet    held-out images to members
       results/{track}/similarity/{extractor}/{defense}/{sampler}/seed{seed}.parquet
@@ -28,11 +30,32 @@ rule embed_pools:
         "../workflow/embed_pools.py"
 
 
-rule embed:
-    """Extract the features of drawn pictures."""
+rule embed_shard:
+    """Extract the features of some of a set of drawn pictures."""
     input:
         network=made("train", "weights", "encoder"),
-        samples=made("sample", "samples", "shards"),
+        samples=rules.sample.output.samples,
+        code=code("embed_shard"),
+    output:
+        features="results/{track}/features/{extractor}/{defense}/{sampler}/seed{seed}/{shard}.npz",
+    log:
+        "results/logs/embed_shard/{track}/{extractor}/{defense}/{sampler}/seed{seed}/{shard}.log",
+    conda:
+        "../envs/leakboard.yaml"
+    resources:
+        gpu=GPU,
+    params:
+        spec=spec("embed_shard"),
+    script:
+        "../workflow/embed_shard.py"
+
+
+rule embed:
+    """Extract the features of drawn pictures, or put together those of all shards."""
+    input:
+        network=unless("embedded", made("train", "weights", "encoder")),
+        samples=unless("embedded", made("sample", "samples", "shards")),
+        shards=made("embed_shard", "features", "embedded"),
         code=code("embed"),
     output:
         features="results/{track}/features/{extractor}/{defense}/{sampler}/seed{seed}.npz",
@@ -41,7 +64,7 @@ rule embed:
     conda:
         "../envs/leakboard.yaml"
     resources:
-        gpu=GPU,
+        gpu=gpus_unless("embedded"),
     params:
         spec=spec("embed"),
     script:

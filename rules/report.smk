@@ -45,7 +45,7 @@ rule cite:
 rule figures:
     """Draw what a person would look at."""
     input:
-        samples=made("sample", "samples", "shown"),
+        samples=made("sample", "samples", "shown_pictures"),
         tables=made("similarity", "table", "shown"),
         background=made("background", "table", "headline"),
         scores=made("attack", "scores", "shown_scores"),

@@ -1,7 +1,8 @@
 """Sampling: trained networks in, pictures out.
 
 in    results/{track}/networks/**, results/{track}/subset/* (for defenses that look at members)
-out   results/{track}/samples/{defense}/{sampler}/seed{seed}/shard{shard}.npz   uint8 NHWC
+out   results/{track}/samples/{defense}/{sampler}/seed{seed}/{start}-{stop}.npz   uint8 NHWC, a shard
+      results/{track}/checkpoints/sample/**   batches of a job at work, not declared
       results/{track}/samples/{defense}/{sampler}/seed{seed}/preview.png
 """
 
@@ -14,10 +15,10 @@ rule sample:
         split=rules.subset.output.split,
         code=code("sample"),
     output:
-        samples="results/{track}/samples/{defense}/{sampler}/seed{seed}/shard{shard}.npz",
-        perf="results/{track}/perf/sample/{defense}/{sampler}/seed{seed}/shard{shard}.json",
+        samples="results/{track}/samples/{defense}/{sampler}/seed{seed}/{shard}.npz",
+        perf="results/{track}/perf/sample/{defense}/{sampler}/seed{seed}/{shard}.json",
     log:
-        "results/logs/sample/{track}/{defense}/{sampler}/seed{seed}/shard{shard}.log",
+        "results/logs/sample/{track}/{defense}/{sampler}/seed{seed}/{shard}.log",
     conda:
         "../envs/leakboard.yaml"
     threads: 1
@@ -25,6 +26,7 @@ rule sample:
         gpu=GPU,
     params:
         spec=spec("sample"),
+        checkpoints="results/{track}/checkpoints/sample/{defense}/{sampler}/seed{seed}",
     script:
         "../workflow/sample.py"
 

@@ -1,19 +1,26 @@
 """Score every audited image: higher = more likely a member."""
 
 import json
+from pathlib import Path
 
-from leakboard import artefacts, plugins, sampling, subset
+from leakboard import artefacts, kept, plugins, progress, queries, subset
+from leakboard.digests import digest
 from leakboard.heads import Told
 from leakboard.job import job
 
 with job(snakemake.log[0]):
-    spec, files = json.loads(snakemake.params.spec), snakemake.input
-    target = sampling.target(spec, files.networks, files.images, files.split)
+    spec, files, told = json.loads(snakemake.params.spec), snakemake.input, snakemake.params
     table = subset.audited(subset.read_split(files.split))
-    index = table["index"].to_numpy()
-    data = artefacts.read_npz(files.images, spec["subset"])
-    images, labels = data["images"][index], data["labels"][index]
     attack = plugins.load("attacks", spec["method"], spec["params"])
-    told = Told.dev(table)
-    table["score"] = sampling.score(attack, target, images, labels, index, spec, told)
-    artefacts.write_table(snakemake.output.scores, spec, table)
+    origin, every = queries.origin(spec, files), (0, len(table))
+    known = kept.Kept(told.checkpoints, origin, Path(told.shards).glob("[!.]*.npz"))
+    if files.shards:
+        found = artefacts.read_shards(files.shards, digest(spec), ["answers"])["answers"]
+    else:
+        with known:
+            say = progress.reporter(snakemake.log[0])
+            found = queries.asked(attack, spec, files, table, *every, known, say)
+    table["score"] = queries.scores(attack, found, spec, Told.dev(table))
+    marks = {} if hasattr(attack, "fit") else {"key": origin}  # a head's scores are no answers
+    artefacts.write_table(snakemake.output.scores, spec, table, **marks)
+    known.forget(*every)

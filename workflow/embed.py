@@ -2,20 +2,15 @@
 
 import json
 
-import numpy as np
-
 from leakboard import artefacts, features
+from leakboard.digests import digest
 from leakboard.job import job
 
 with job(snakemake.log[0]):
-    spec = json.loads(snakemake.params.spec)
-    shards = [artefacts.read_npz(file, spec["samples"]) for file in snakemake.input.samples]
-    pixels, asked = (np.concatenate([s[key] for s in shards]) for key in ("images", "asked"))
-    extract = features.Extract(spec["extractor"], snakemake.input.network)
-    artefacts.write_npz(
-        snakemake.output.features,
-        spec,
-        features=extract(pixels),
-        asked=asked,
-        **extract.classes(pixels),
-    )
+    spec, files = json.loads(snakemake.params.spec), snakemake.input
+    if files.shards:
+        found = artefacts.read_shards(files.shards, digest(spec))
+    else:
+        extract = features.Extract(spec["extractor"], files.network)
+        found = features.of_pictures(extract, files.samples, spec["samples"], spec["batch"])
+    artefacts.write_npz(snakemake.output.features, spec, **found)

@@ -9,5 +9,5 @@ from leakboard.report import figures
 
 with job(snakemake.log[0]):
     spec = json.loads(snakemake.params.spec)
-    images = artefacts.read_npz(snakemake.input.samples[0], spec["samples"])["images"]
+    images = artefacts.first_pictures(snakemake.input.samples, figures.PREVIEWED, spec["samples"])
     write_bytes(snakemake.output.png, figures.preview(images))

@@ -1,15 +1,21 @@
 """Draw pictures while the defense watches every denoising step."""
 
 import json
+from pathlib import Path
 
-from leakboard import artefacts, sampling
+from leakboard import artefacts, kept, progress, sampling
 from leakboard.job import job
 
 with job(snakemake.log[0], snakemake.output.perf, dict(snakemake.wildcards)) as this:
-    spec = json.loads(snakemake.params.spec)
-    files, samples = snakemake.input, spec["samples"]
+    spec, files, made = json.loads(snakemake.params.spec), snakemake.input, snakemake.output
+    samples, shard = spec["samples"], (spec["start"], spec["stop"])
     target = sampling.guarded(samples, files.networks, files.images, files.split)
     attack = sampling.extraction(samples, files.networks)
-    drawn = sampling.draw(target, samples, spec["start"], spec["stop"], attack)
-    this.more["drawing_seconds"] = drawn.pop("seconds")
-    artefacts.write_npz(snakemake.output.samples, samples, **drawn)
+    origin = kept.key(sampling.picture(samples), files)
+    earlier = kept.finished(Path(made.samples).parent, Path(made.perf).parent)
+    with kept.Kept(snakemake.params.checkpoints, origin, earlier) as known:
+        say = progress.reporter(snakemake.log[0])
+        drawn = sampling.draw(target, samples, *shard, attack, known, say)
+    this.more = {"drawing_seconds": drawn.pop("seconds"), "images": shard[1] - shard[0]}
+    artefacts.write_npz(made.samples, samples, **kept.marks(origin, *shard), **drawn)
+    known.forget(*shard)

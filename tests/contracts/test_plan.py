@@ -425,8 +425,10 @@ def test_rules_ask_with_text_and_get_the_same_spec(plan: Callable[..., Plan]) ->
     plan = plan()
     asked = plan.of("samples", track="digits", defense="none", sampler=PLAIN, seed="0")
     assert asked == plan.samples("none", PLAIN, 0)
-    piece = plan.of("sample", track="digits", defense="none", sampler=PLAIN, seed="0", shard="0")
-    assert piece == plan.sample("none", PLAIN, 0, 0)
+    piece = plan.of(
+        "sample", track="digits", defense="none", sampler=PLAIN, seed="0", shard="0-1000"
+    )
+    assert piece == plan.sample("none", PLAIN, 0, "0-1000")
 
 
 # --- defenses that screen, networks that know classes ---------------------------------------------
@@ -589,7 +591,7 @@ GRID = {
         "classifier": "surrogate",
         "sweep": {"lambda": list(range(51))},
     },
-    "track/sampling/shards": 4,
+    "track/shards": 4,
     "track/sampling/extraction_images": None,
 }
 
@@ -597,11 +599,11 @@ GRID = {
 def drawings(planned: Plan) -> dict[tuple[Any, ...], str]:
     """(source, sampler, shard) -> the digest of every job that an extraction attack draws with."""
     return {
-        (source, sampler, k): digest(planned.sample(source, sampler, SEED, k))
+        (source, sampler, shard): digest(planned.sample(source, sampler, SEED, shard))
         for family, sees in planned.extractions
         for source in planned.drawn_from(family, sees)
         for sampler in planned.samplers(family)
-        for k in range(len(planned.shards(sampler)))
+        for shard in planned.shards(sampler)
     }
 
 
@@ -734,7 +736,7 @@ def test_the_page_shows_the_entries_behind_every_name_but_not_how_many_jobs_drew
     assert "base" in told["networks"]
     assert "params" in next(iter(told["attacks"].values()))
     assert told["track"]["sampling"]["images"]
-    assert plan({"track/sampling/shards": 7}).page() == plan({}).page()
+    assert plan({"track/shards": 7}).page() == plan({}).page()
 
 
 def test_lambda_0_in_the_figure_is_plain_drawing_from_the_same_sources(
@@ -761,10 +763,12 @@ def test_shards_cover_all_pictures_once_and_are_cut_between_batches(
 ) -> None:
     board = plan().board
     for shards in (1, 2, 3, 7, 50, 1000):
-        sampling = {"images": images, "batch_size": batch_size, "shards": shards}
+        sampling = {"images": images, "batch_size": batch_size}
         drawn = board.track.sampling.model_copy(update=sampling)
-        track = board.track.model_copy(update={"sampling": drawn})
-        ranges = Plan(board.model_copy(update={"track": track})).shards()
+        track = board.track.model_copy(update={"sampling": drawn, "shards": shards})
+        named = Plan(board.model_copy(update={"track": track})).shards()
+        ranges = list(named.values())
+        assert list(named) == [f"{start}-{stop}" for start, stop in ranges]
         assert [i for start, stop in ranges for i in range(start, stop)] == list(range(images))
         assert all(start < stop for start, stop in ranges)  # no job without work
         assert all(start % batch_size == 0 for start, _ in ranges)
@@ -774,8 +778,8 @@ def test_shards_cover_all_pictures_once_and_are_cut_between_batches(
 
 
 def test_the_number_of_shards_is_no_part_of_what_is_drawn(plan: Callable[..., Plan]) -> None:
-    assert changed(plan, {"track/sampling/shards": 3}) == set()
-    assert len(plan({"track/sampling/shards": 3}).shards()) == 3
+    assert changed(plan, {"track/shards": 3}) == set()
+    assert len(plan({"track/shards": 3}).shards()) == 3
 
 
 # --- sources -------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from leakboard import artefacts, networks, oracles, plugins, sampling
+from leakboard import artefacts, networks, oracles, plugins, queries, sampling
 from leakboard.attacks.loss import Attack
 from leakboard.defenses import cpsample
 from leakboard.diffusion import Denoiser, Parts, Schedule, sample
@@ -354,8 +354,9 @@ MEMBER = np.arange(48) < 24
 
 def scores(classes, net=None):
     raw, spec = Denoiser(net or Net(), SCHEDULE), {"track": "t", "attack": "loss", "seed": 0}
-    return sampling.score(
-        Attack(t=150, draws=4),
+    attack = Attack(t=150, draws=4)
+    return queries.answers(
+        attack,
         lambda asked: replace(raw, classes=asked),
         AUDITED,
         classes,
@@ -365,7 +366,7 @@ def scores(classes, net=None):
 
 
 def test_every_batch_of_audited_images_is_attacked_with_its_own_classes(monkeypatch):
-    monkeypatch.setattr(sampling, "BATCH", 7)
+    monkeypatch.setattr(queries, "AUDITED", 7)
     given, seen = [], []
 
     class Watching:
@@ -379,7 +380,7 @@ def test_every_batch_of_audited_images_is_attacked_with_its_own_classes(monkeypa
 
     labels = np.random.default_rng(0).integers(0, 10, 48)
     spec = {"track": "t", "attack": "a", "seed": 0}
-    found = sampling.score(Watching(), made, AUDITED, labels, np.arange(48), spec)
+    found = queries.answers(Watching(), made, AUDITED, labels, np.arange(48), spec)
     assert given == [labels[i : i + 7].tolist() for i in range(0, 48, 7)]
     assert seen == list(range(1, 8))
     assert found.tolist() == [100.0 * (1 + i // 7) + i % 7 for i in range(48)]
@@ -411,7 +412,7 @@ def test_a_saved_network_is_attacked_raw_about_the_classes_of_each_batch(tmp_pat
         "relabeled": False,
     }
     asked["subset"] = digest(data)
-    ready = sampling.target(asked, [str(tmp_path / networks.WEIGHTS)], images, split)
+    ready = queries.target(asked, [str(tmp_path / networks.WEIGHTS)], images, split)
     (x, t), classes = noised(), long(0, 2, 2, 0, 0, 2)
     with torch.no_grad():
         expected = net.to(DEVICE).eval()(x, t, class_labels=classes).sample
@@ -421,7 +422,7 @@ def test_a_saved_network_is_attacked_raw_about_the_classes_of_each_batch(tmp_pat
         without = net(x, t, class_labels=torch.full_like(classes, 3)).sample
         assert torch.equal(ready(torch.ones_like(classes))(x, t, step=0), without)
         # It learned other labels: what an image shows says nothing of them.
-        other = sampling.target(
+        other = queries.target(
             {**asked, "relabeled": True}, [str(tmp_path / networks.WEIGHTS)], images, split
         )
         assert torch.equal(other(classes)(x, t, step=0), without)

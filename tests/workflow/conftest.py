@@ -86,9 +86,9 @@ class Folder:
         """The folder of a network."""
         return self.board / "networks" / name / "seed0"
 
-    def shard(self, defense: str, number: int, sampler: str = "plain") -> Path:
-        """A file of drawn pictures."""
-        return self.board / "samples" / defense / sampler / "seed0" / f"shard{number}.npz"
+    def shard(self, defense: str, name: str = "0-24", sampler: str = "plain") -> Path:
+        """A file of drawn pictures; all of them, by default."""
+        return self.board / "samples" / defense / sampler / "seed0" / f"{name}.npz"
 
     def contents(self) -> Mapping[str, bytes]:
         """Every result file and its bytes, but for logs."""

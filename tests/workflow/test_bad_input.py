@@ -125,9 +125,9 @@ def test_a_loss_that_is_not_finite_stops_the_training_and_its_curve_can_be_looke
 @pytest.mark.parametrize(
     ("damaged", "needed", "lost"),
     [
-        (f"networks/base/seed0/{WEIGHTS}", "samples/none/plain/seed0/shard0.npz", "sample"),
+        (f"networks/base/seed0/{WEIGHTS}", "samples/none/plain/seed0/0-24.npz", "sample"),
         (f"networks/pretrained/seed0/{WEIGHTS}", f"networks/base/seed0/{WEIGHTS}", "base"),
-        ("samples/none/plain/seed0/shard1.npz", "features/pixels/none/plain/seed0.npz", ""),
+        ("samples/none/plain/seed0/0-24.npz", "features/pixels/none/plain/seed0.npz", ""),
         (
             "scores/pia/weights/base/seed0.parquet",
             "measurements/membership/pia/weights/seed0.json",
@@ -152,7 +152,7 @@ def test_a_file_that_was_cut_short_is_named(
 def test_a_network_of_another_configuration_is_refused_by_name(board: Folder) -> None:
     for file in board.network("pretrained").iterdir():
         shutil.copyfile(file, board.network("base") / file.name)
-    shard = board.shard("none", 0)
+    shard = board.shard("none")
     shard.unlink()
     message = f"results/tiny/networks/base/seed0/{WEIGHTS}: made by another configuration"
     said = refused(board, message, shard, lost="sample")

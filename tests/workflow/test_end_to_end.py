@@ -90,13 +90,12 @@ def test_every_auc_is_that_of_scikit_learn_on_the_score_files(
 def test_pictures_know_of_which_class_they_were_asked_and_how_often_they_were_drawn(
     finished: Folder, rows: pd.DataFrame
 ) -> None:
-    def shards(defense: str) -> dict[str, np.ndarray]:
-        parts = [dict(np.load(finished.shard(defense, k))) for k in (0, 1)]
-        return {key: np.concatenate([p[key] for p in parts]) for key in parts[0] if key != "about"}
+    def drawn(defense: str) -> dict[str, np.ndarray]:
+        return dict(np.load(finished.shard(defense)))
 
-    assert (shards("none")["asked"] == -1).all()
-    assert shards("amg")["asked"].tolist() == [i % 10 for i in range(24)]
-    screened = shards("rejection")
+    assert (drawn("none")["asked"] == -1).all()
+    assert drawn("amg")["asked"].tolist() == [i % 10 for i in range(24)]
+    screened = drawn("rejection")
     assert screened["tries"].max() <= 2
     value = pd.to_numeric(rows["value"])
     rate = value[rows["metric"] == "acceptance_rate"]
@@ -140,11 +139,11 @@ def test_every_cell_of_the_configuration_has_rows(rows: pd.DataFrame) -> None:
 def test_side_at_lambda_0_is_plain_drawing_bit_for_bit_and_at_3_it_is_not(
     finished: Folder, rows: pd.DataFrame
 ) -> None:
-    def pictures(sampler: str, shards: int) -> np.ndarray:
-        files = (finished.shard("distillmd", k, sampler) for k in range(shards))
-        return np.concatenate([np.load(file)["images"] for file in files])
-
-    plain, none, some = (pictures(s, 2) for s in ("plain", "side.lambda=0", "side.lambda=3"))
+    plain = np.load(finished.shard("distillmd"))["images"]
+    none, some = (
+        np.load(finished.shard("distillmd", "0-16", f"side.lambda={strength}"))["images"]
+        for strength in (0, 3)
+    )
     assert len(none) == len(some) == 16
     np.testing.assert_array_equal(none, plain[:16])
     assert (some != plain[:16]).any()
@@ -226,7 +225,8 @@ def test_equal_steps_on_half_the_images_are_twice_the_epochs(finished: Folder) -
 def test_a_defense_that_acts_changes_pictures_and_what_its_predictor_tells(
     finished: Folder, rows: pd.DataFrame
 ) -> None:
-    assert not np.array_equal(*(pictures(finished, name, 2) for name in ("none", "cpsample")))
+    drawn = (np.load(finished.shard(name))["images"] for name in ("none", "cpsample"))
+    assert not np.array_equal(*drawn)
     own = rows[(rows["sees"] == "predictor") & (rows["metric"] == "z")].set_index("defense")
     assert own.loc["none", "value"] != own.loc["cpsample", "value"]
 
@@ -326,21 +326,17 @@ def test_a_finished_board_has_nothing_left_to_do(board: Folder) -> None:
 def test_a_picture_depends_neither_on_the_shards_nor_on_how_many_others_are_drawn(
     board: Folder,
 ) -> None:
-    before = pictures(board, "cpsample", 2)
+    before = np.load(board.shard("cpsample"))["images"]
     assert before.shape == (24, 8, 8, 1)
-    board.set(TRACK, "sampling.shards", 3)
+    board.shard("cpsample").unlink()  # so that they are drawn, and not found
+    board.set(TRACK, "shards", 3)
     board.set(TRACK, "sampling.images", 32)
-    shards = [board.shard("cpsample", k) for k in range(3)]
+    shards = [board.shard("cpsample", name) for name in ("0-8", "8-16", "16-32")]
     done = board.snakemake(*(str(file.relative_to(board.path)) for file in shards))
     assert done.returncode == 0, done.stdout
-    after = pictures(board, "cpsample", 3)
+    after = np.concatenate([np.load(shard)["images"] for shard in shards])
     assert len(after) == 32
     np.testing.assert_array_equal(after[:24], before)
-
-
-def pictures(board: Folder, defense: str, shards: int) -> np.ndarray:
-    """All pictures drawn from a defense, (n, h, w, c)."""
-    return np.concatenate([np.load(board.shard(defense, k))["images"] for k in range(shards)])
 
 
 def test_a_training_starts_from_a_diffusers_folder_as_it_does_from_a_network(board: Folder) -> None:

@@ -146,7 +146,7 @@ def fewer(content: dict[str, Any]) -> None:
 def test_a_run_killed_three_times_and_shared_otherwise_measures_the_same(
     finished: Folder, fresh: Folder
 ) -> None:
-    fresh.set(TRACK, "sampling.shards", 3)
+    fresh.set(TRACK, "shards", 3)
     fresh.change(SHARED, fewer)
     code = "from leakboard.cli import main; main()"
     command = [sys.executable, "-c", code, "run", "--cores", "3"]
@@ -163,7 +163,7 @@ def test_a_run_killed_three_times_and_shared_otherwise_measures_the_same(
         assert until(lambda: not at_work(fresh.path), 3), at_work(fresh.path)
     # While pictures are drawn: the workflow alone. Its jobs must not go on without it.
     with started(command, fresh.path, workflow) as run:
-        assert until(lambda: list(results.glob("samples/*/plain/seed0/shard*.npz")), 240), said()
+        assert until(lambda: list(results.glob("samples/*/plain/seed0/*.npz")), 240), said()
         assert "its lock is removed" in said()
         assert until(lambda: len(at_work(fresh.path)) > 1, 30)
         run.send_signal(signal.SIGKILL)

@@ -311,7 +311,7 @@ def test_a_board_whose_files_are_not_what_it_says_is_not_merged(
 def test_what_a_job_took_is_that_of_the_first_machine_and_said_where_it_is_compared(
     finished: Folder, results: Path, tmp_path: Path
 ) -> None:
-    drawn = "perf/sample/none/plain/seed0/shard0.json"
+    drawn = "perf/sample/none/plain/seed0/0-24.json"
     forged(results, drawn, lambda f: edit(f, lambda c: c.update(drawing_seconds=9.0)))
     merge.main([finished.results, results], tmp_path / "merged")
     one, both = (

@@ -41,8 +41,7 @@ BOARD = {*PICTURES, "compare"}
 def drawn(defense: str) -> set[str]:
     """Drawing pictures from a defense, and everything that reads them."""
     return {
-        f"sample {defense} 0",
-        f"sample {defense} 1",
+        f"sample {defense} 0-24",
         f"preview {defense}",
         f"embed pixels {defense}",
         f"embed local-classifier {defense}",
@@ -71,12 +70,23 @@ def steered(*strengths: int) -> set[str]:
         job
         for drawn in every
         for job in (
-            f"sample {drawn} 0",
-            f"sample {drawn} 1",
+            f"sample {drawn} 0-16",
             f"embed pixels {drawn}",
             f"similarity pixels {drawn}",
         )
     }
+
+
+def shared(shards: int) -> set[str]:
+    """Drawing, and features, by so many jobs each, cut between batches of 8."""
+    every = [(name, 3) for name in EVERY] + [(f"distillmd side.lambda={s}", 2) for s in (0, 3)]
+    found = set()
+    for name, batches in every:
+        spaces = ("pixels", "local-classifier") if batches == 3 else ("pixels",)
+        for i in range(min(shards, batches)):
+            found.add(f"sample {name} {8 * i}-{8 * i + 8}")
+            found |= {f"embed_shard {space} {name} {8 * i}-{8 * i + 8}" for space in spaces}
+    return found
 
 
 def held(network: str) -> set[str]:
@@ -343,15 +353,12 @@ EDITS: dict[str, tuple[Callable[[Folder], object], set[str]]] = {
         {"page", "all"},
     ),
     "the code that shows progress": (remarked("progress.py"), set()),
-    "the number of jobs that share the drawing": (
-        changed(TRACK, "sampling.shards", 3),
-        # Cut between batches of 8, the first shard holds one batch as before.
-        (
-            set().union(*map(drawn, EVERY), SURROGATE, EXTRACTED)
-            | BOARD
-            | {f"sample {d} 2" for d in EVERY}
-        )
-        - {f"sample {d} 0" for d in EVERY},
+    "the number of jobs that share the work": (
+        changed(TRACK, "shards", 3),
+        # The attacks ask about 80 images, less than a batch.
+        (set().union(*map(drawn, EVERY), SURROGATE, EXTRACTED) | BOARD | shared(3))
+        - {f"sample {d} 0-24" for d in EVERY}
+        - {f"sample distillmd side.lambda={strength} 0-16" for strength in (0, 3)},
     ),
     "a new network that nobody uses": (
         changed(

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+MARKS = ("key", "numbers")  # arrays that say which images are in a file
+
+
 def about(spec: Any) -> str:
     """What an artefact says of itself, as JSON."""
     return canonical({"digest": digest(spec), "spec": spec})
@@ -49,18 +52,62 @@ def read_npz(path: str | Path, expected: str | None = None) -> dict[str, NDArray
     return arrays
 
 
-def read_pictures(paths: Iterable[str | Path], expected: str | None = None) -> NDArray[np.uint8]:
-    """The pictures (n, h, w, c) of several files, one after another; errors as in `read_npz`."""
-    return np.concatenate([read_npz(path, expected)["images"] for path in paths])
+def read_shards(
+    paths: Sequence[str | Path], expected: str | None = None, names: Sequence[str] | None = None
+) -> dict[str, NDArray[Any]]:
+    """The arrays of several files, one after another; errors as in `read_npz`.
+
+    Memory for the whole and for one file, however many there are. names: which arrays, else all
+    but those that say which images are in a file.
+    """
+    joined: dict[str, NDArray[Any]] = {}
+    done = 0
+    for path in paths:
+        arrays = read_npz(path, expected)
+        wanted = names or [name for name in arrays if name not in MARKS]
+        if not joined:
+            n = sum(_length(each, wanted[0]) for each in paths)
+            joined = {k: np.empty((n, *arrays[k].shape[1:]), arrays[k].dtype) for k in wanted}
+        size = len(arrays[wanted[0]])
+        for name in wanted:
+            joined[name][done : done + size] = arrays.pop(name)
+        done += size
+    return joined
 
 
-def write_table(path: str | Path, spec: Any, table: pd.DataFrame) -> None:
-    """Write a data frame as Parquet with the spec that made it."""
+def read_pictures(paths: Sequence[str | Path], expected: str | None = None) -> NDArray[np.uint8]:
+    """The pictures (n, h, w, c) of several files, one after another; see `read_shards`."""
+    return read_shards(paths, expected, ["images"])["images"]
+
+
+def some_pictures(
+    paths: Iterable[str | Path], numbers: NDArray[np.int64], expected: str | None = None
+) -> NDArray[np.uint8]:
+    """The pictures (n, h, w, c) of these numbers, in several files; those there are not, not."""
+    found: dict[int, NDArray[np.uint8]] = {}
+    for path in paths:
+        if len(found) == len(set(numbers.tolist())):
+            break
+        arrays = read_npz(path, expected)
+        places = np.flatnonzero(np.isin(arrays["numbers"], numbers))
+        found |= {int(arrays["numbers"][i]): arrays["images"][i] for i in places}
+    return np.stack([found[n] for n in numbers.tolist() if n in found])
+
+
+def first_pictures(
+    paths: Iterable[str | Path], count: int, expected: str | None = None
+) -> NDArray[np.uint8]:
+    """The first so many pictures (n, h, w, c) of several files, or all that there are."""
+    return some_pictures(paths, np.arange(count), expected)
+
+
+def write_table(path: str | Path, spec: Any, table: pd.DataFrame, **more: str) -> None:
+    """Write a data frame as Parquet with the spec that made it, and more to say of it."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     content = pa.Table.from_pandas(table, preserve_index=False)
-    content = content.replace_schema_metadata({"leakboard": about(spec)})
+    content = content.replace_schema_metadata({"leakboard": about(spec), **more})
     with atomic(path) as temporary:
         pq.write_table(content, temporary)
 
@@ -138,6 +185,16 @@ def read_json(path: str | Path) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def _length(path: str | Path, name: str) -> int:
+    """How many rows an array of a file has, read from its header alone."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
+            np.lib.format.read_magic(file)
+            return np.lib.format.read_array_header_1_0(file)[0][0]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise _damaged(path, error) from error
 
 

@@ -33,13 +33,14 @@ class Attackers(Names):
             used["trainers"] = self.network(names["network"]).trainer
         if "extractor" in names and stage.startswith("embed"):
             used["extractors"] = board.extractors[names["extractor"]].method
-        if stage == "attack":
+        asks = stage in ("attack", "attack_shard")
+        if asks:
             used["attacks"] = board.attacks[names["attack"]].method
         if stage == "extraction" and self.keeps(names["attack"]):
             used["attacks"] = self.kin(names["attack"])[0][1].method
         if names.get("sampler", PLAIN) != PLAIN and stage == "sample":
             used["attacks"] = board.attacks[names["sampler"]].method
-        if stage == "sample" or (stage == "attack" and names["sees"] in ("predictor", "images")):
+        if stage == "sample" or (asks and names["sees"] in ("predictor", "images")):
             guard = board.defenses.get(names.get("defense") or names["target"])
             used["defenses"] = guard.method if guard else "none"
             if guard and guard.extractor:

@@ -87,7 +87,6 @@ class Sampling(Strict):
     extraction_images: int | None = Field(
         None, ge=2, description="pictures per extraction attack; as many as `images` if not given"
     )
-    shards: int = Field(1, ge=1, description="jobs that share the drawing")
     batch_size: int = Field(250, ge=1, description="pictures at once; shards are cut between them")
     clip_sample: bool = Field(False, description="clip the predicted clean image to [-1, 1]")
     guidance: float = Field(
@@ -167,6 +166,9 @@ class Track(Strict):
     subset: Subset
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(_once)] = Field(
         [0], min_length=1, description="one training and sampling for each"
+    )
+    shards: int = Field(
+        1, ge=1, description="jobs that share the drawing of a set of pictures, and work like it"
     )
     noise: Noise = Noise()
     architecture: Architecture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from leakboard import networks, plugins
+from leakboard import artefacts, networks, plugins
 from leakboard.copies import altered
 from leakboard.images import to_float
 from leakboard.neighbors import Index, Neighbors
@@ -59,6 +59,25 @@ class Extract:
     def _batched(self, images: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
         parts = (images[i : i + BATCH].to(self.device) for i in range(0, len(images), BATCH))
         return torch.cat([function(part).cpu() for part in parts])
+
+
+def of_pictures(
+    extract: Extract, paths: Iterable[str | Path], expected: str, batch: int
+) -> dict[str, NDArray[Any]]:
+    """`features` (n, d) of drawn pictures, the `asked` (n,) classes, and `classes` if it tells.
+
+    One file at a time, and batch by batch as they were drawn, so that it makes no difference how
+    many files there are.
+    """
+    found: dict[str, list[NDArray[Any]]] = {}
+    for path in paths:
+        shard = artefacts.read_npz(path, expected)
+        for i in range(0, len(shard["images"]), batch):
+            pixels, asked = (shard[name][i : i + batch] for name in ("images", "asked"))
+            part = {"features": extract(pixels), "asked": asked, **extract.classes(pixels)}
+            for name, array in part.items():
+                found.setdefault(name, []).append(array)
+    return {name: np.concatenate(found.pop(name)) for name in [*found]}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable
 from functools import cached_property
 
-from leakboard import plugins
+from leakboard import plugins, ranges
 from leakboard.config import Resolved
 from leakboard.entries import Network
 from leakboard.kinds import conditional, encoder, trains
@@ -147,10 +147,15 @@ class Names:
         draw = self.track.sampling
         return draw.images if sampler == PLAIN else draw.extraction_images or draw.images
 
-    def shards(self, sampler: str = PLAIN) -> list[tuple[int, int]]:
-        """Ranges of picture numbers, cut between batches: any number of shards draws the same."""
-        draw, images = self.track.sampling, self.pictures(sampler)
-        batches = -(-images // draw.batch_size)
-        shards = min(draw.shards, batches)
-        edges = [batches * k // shards * draw.batch_size for k in range(shards)] + [images]
-        return list(itertools.pairwise(edges))
+    def shards(self, sampler: str = PLAIN) -> dict[str, ranges.Range]:
+        """The ranges of picture numbers that jobs draw, by name."""
+        return self._cut(self.pictures(sampler), self.track.sampling.batch_size)
+
+    @property
+    def audited_shards(self) -> dict[str, ranges.Range]:
+        """The ranges of audited images that the jobs of an attack ask about, by name."""
+        subset = self.track.subset
+        return self._cut(subset.members + subset.held_out, ranges.AUDITED)
+
+    def _cut(self, images: int, batch: int) -> dict[str, ranges.Range]:
+        return {ranges.name(*r): r for r in ranges.cut(images, batch, self.track.shards)}

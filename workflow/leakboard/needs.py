@@ -78,7 +78,19 @@ def encoder(plan: Plan, extractor: str, **_: Any) -> Names:
 
 def shards(plan: Plan, sampler: str = PLAIN, **_: Any) -> Names:
     """All shards of a set of pictures."""
-    return [{"shard": k} for k in range(len(plan.shards(sampler)))]
+    return [{"shard": name} for name in plan.shards(sampler)]
+
+
+def embedded(plan: Plan, sampler: str = PLAIN, **_: Any) -> Names:
+    """The shards of the features of a set of pictures, where several jobs extract them."""
+    every = shards(plan, sampler)
+    return every if len(every) > 1 else []
+
+
+def answered(plan: Plan, sees: str, **_: Any) -> Names:
+    """The shards of an attack's questions, where several jobs ask them."""
+    every = plan.audited_shards if sees != "nothing" else {}
+    return [{"shard": name} for name in every] if len(every) > 1 else []
 
 
 def extracted(plan: Plan, attack: str, sees: str, **_: Any) -> Names:
@@ -166,9 +178,14 @@ def headline(plan: Plan, **_: Any) -> Names:
 
 
 def shown(plan: Plan, **_: Any) -> Names:
-    """What the figures show: the first shard and seed of every defense, in the headline space."""
-    first = {"sampler": PLAIN, "seed": plan.track.seeds[0], "shard": 0}
+    """What the figures show: the first seed of every defense, in the headline space."""
+    first = {"sampler": PLAIN, "seed": plan.track.seeds[0]}
     return [{"defense": name, **first, **headline(plan)[0]} for name in plan.board.defenses]
+
+
+def shown_pictures(plan: Plan, **_: Any) -> Names:
+    """The pictures of the above: every shard."""
+    return [{**each, **shard} for each in shown(plan) for shard in shards(plan)]
 
 
 def shown_scores(plan: Plan, **_: Any) -> Names:

@@ -199,7 +199,7 @@ class Plan(Measured):
                 },
                 "track": {
                     "seeds": self.track.seeds,
-                    "sampling": self.track.sampling.model_dump(exclude={"shards"}),
+                    "sampling": self.track.sampling.model_dump(),
                     "evaluation": judges.model_dump(exclude={"theory", "bands"}),
                 },
             },

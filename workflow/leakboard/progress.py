@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,11 @@ def report(log: str | Path, step: int, total: int) -> None:
         _written[str(log)] = now
         with suppress(OSError):
             Path(f"{log}.progress").write_text(f"{step} {total}\n")
+
+
+def reporter(log: str | Path) -> Callable[[int, int], None]:
+    """`report` about the job that writes `log`."""
+    return lambda step, total: report(log, step, total)
 
 
 def read(log: str | Path, since: float = 0.0) -> tuple[int, int] | None:

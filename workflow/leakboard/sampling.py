@@ -1,4 +1,4 @@
-"""From a spec and files to predictors, pictures and scores: what sampling and attacks share."""
+"""From a spec and files to defended models and pictures: what sampling and attacks share."""
 
 from __future__ import annotations
 
@@ -11,16 +11,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from leakboard import artefacts, heads, networks, plugins, subset
+from leakboard import artefacts, networks, plugins, subset
 from leakboard.diffusion import (
     Denoiser,
     Guide,
     Parts,
     Predictor,
-    Recognizer,
     Schedule,
     Screen,
     Service,
@@ -28,9 +26,9 @@ from leakboard.diffusion import (
 )
 from leakboard.features import Extract, Space
 from leakboard.images import to_float, to_pixels
+from leakboard.kept import Kept
 from leakboard.randomness import PerImage
-
-BATCH = 250  # audited images at once
+from leakboard.ranges import batches
 
 
 @dataclass(frozen=True)
@@ -74,6 +72,12 @@ class Target:
         every = torch.arange(taught) if self.classes is None else self.classes
         known = every[every < taught]
         return known[some % len(known)] if len(known) else torch.full_like(some, -1)
+
+
+def picture(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """What each of a set's pictures depends on: all of its spec but how many there are."""
+    how = {key: value for key, value in spec["sampling"].items() if key != "images"}
+    return {**spec, "sampling": how}
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ def guarded(spec: Mapping[str, Any], weights: Sequence[str], images: str, split:
         for file, expected in zip(weights, digests, strict=False)
     ]
     schedule = Schedule.linear(**spec["noise"])
-    members, labels = (each.to(device) for each in _members(spec, images, split))
+    pictures, labels = (each.to(device) for each in members(spec, images, split))
     count = len(guard["denoisers"])
     eyes = weights[len(digests) : len(digests) + bool(space and space["network"])]
     extract = Extract(space, eyes) if space else None
@@ -132,58 +136,19 @@ def guarded(spec: Mapping[str, Any], weights: Sequence[str], images: str, split:
     parts = Parts(
         denoisers=denoisers,
         classifier=nets[count] if guard["classifier"] else None,
-        members=members,
-        space=extract and Space(extract.features, extract.measure, members, labels, flip, index),
+        members=pictures,
+        space=extract and Space(extract.features, extract.measure, pictures, labels, flip, index),
     )
     defense = plugins.load("defenses", guard["method"], guard["params"])
     classes = None if guard["relabeled"] else labels.cpu().unique()
-    return Target(defense, denoisers, parts, tuple(members.shape[1:]), classes)
+    return Target(defense, denoisers, parts, tuple(pictures.shape[1:]), classes)
 
 
-def _members(spec: Mapping[str, Any], images: str, split: str) -> tuple[Tensor, Tensor]:
+def members(spec: Mapping[str, Any], images: str, split: str) -> tuple[Tensor, Tensor]:
     """The members (m, c, h, w) and their classes (m,) long."""
     data = artefacts.read_npz(images, spec["subset"])
     rows = subset.rows_of_pool(subset.read_split(split), "members")
     return to_float(data["images"][rows]), torch.from_numpy(data["labels"][rows])
-
-
-Queried = Predictor | Service | Recognizer | None
-
-
-def target(
-    spec: Mapping[str, Any], weights: Sequence[str], images: str, split: str
-) -> Callable[[Tensor], Queried]:
-    """What an attacker queries about a batch of images, made from their classes (b,) long.
-
-    The raw network, the defended predictor, or a service around it; who holds an image sees its
-    class. The raw network is asked about that class without classifier-free guidance. A class that
-    no member has was never taught: it would tell strangers by itself, and -1 asks without one; so
-    it does where the network learned other labels, which nobody sees on an image.
-    None for who sees nothing, the classifier for who asks that.
-    """
-    if spec["sees"] == "nothing":
-        return lambda classes: None
-    if spec["sees"] == "weights":
-        net = networks.load(Path(weights[0]).parent, spec["target"]).to(networks.device())
-        if spec["asks"] == "classifier":
-            recognizer = Recognizer(net, Schedule.linear(**spec["noise"]))
-            return lambda classes: recognizer
-        raw = Denoiser(net, Schedule.linear(**spec["noise"]))
-        there = None if spec["relabeled"] else _members(spec, images, split)[1].unique()
-    else:
-        defended = guarded(spec, weights, images, split)
-        there = defended.classes
-
-    def asked(classes: Tensor) -> Queried:
-        taught = torch.isin(classes, there.to(classes)) if there is not None else False
-        known = torch.where(torch.as_tensor(taught).to(classes.device), classes, -1)
-        if spec["sees"] == "weights":
-            return replace(raw, classes=known)
-        if spec["sees"] == "predictor":
-            return defended.predictor(known)
-        return defended.service(known, spec["clip_sample"])
-
-    return asked
 
 
 def draw(
@@ -192,8 +157,13 @@ def draw(
     start: int,
     stop: int,
     attack: Extraction | None = None,
+    kept: Kept | None = None,
+    report: Callable[[int, int], None] = lambda done, images: None,
 ) -> dict[str, Any]:
     """Pictures start..stop: `images` (n, h, w, c) uint8, and `seconds`, what it took.
+
+    start is where a batch begins. Batches that `kept` knows are not drawn again, those that are
+    drawn are kept there; `report` hears how many pictures there are, of how many.
 
     `asked` (n,) is the class that each was drawn of; where the defense screens its pictures,
     `tries` (n,) counts their draws and `passed` (n,) says which passed. Seconds of the clock on a
@@ -203,10 +173,14 @@ def draw(
     """
     how, device = spec["sampling"], networks.device()
     clock = time.perf_counter if device.type == "cuda" else time.process_time
-    begun = clock()
-    parts: list[dict[str, Any]] = []
-    for first in range(start, stop, how["batch_size"]):
-        numbers = torch.arange(first, min(first + how["batch_size"], stop))
+    every: list[dict[str, Any]] = []
+    seconds = 0.0
+    for first, end in batches(start, stop, how["batch_size"]):
+        known = kept.find(first, end, end - first == how["batch_size"]) if kept else None
+        if known is not None:
+            every.append(known)
+            continue
+        begun, numbers = clock(), torch.arange(first, end)
         asked = target.asked(numbers.tolist())
 
         def once(rows: Tensor, again: int, numbers=numbers, asked=asked) -> Tensor:
@@ -231,40 +205,10 @@ def draw(
             found = target.screen.redrawn(once, len(numbers))
             pictures = found.pictures
             more = {"tries": found.tries.numpy(), "passed": found.passed.numpy()}
-        parts.append({"images": to_pixels(pictures), "asked": asked.numpy(), **more})
-    drawn = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-    return {**drawn, "seconds": round(clock() - begun, 3)}
-
-
-def score(
-    attack: Any,
-    target: Callable[[Tensor], Queried],
-    pixels: NDArray[np.uint8],
-    labels: NDArray[np.int64],
-    index: NDArray[np.int64],
-    spec: Mapping[str, Any],
-    told: heads.Told | None = None,
-) -> NDArray[np.float64]:
-    """The scores (n,) of audited images (n, h, w, c), higher = more likely a member.
-
-    The attack sees images and their own generators, never who is a member; image i's randomness is
-    the same for every target, so scores are paired. `labels` (n,) are the images' classes. One with
-    a trained head (`features` and `fit` instead of `score`) is `told` who is a member in the dev
-    half.
-    """
-    trained = hasattr(attack, "fit")
-    ask = attack.features if trained else attack.score
-    images, classes, device = to_float(pixels), torch.from_numpy(labels), networks.device()
-    parts = []
-    for first in range(0, len(images), BATCH):
-        some = slice(first, first + BATCH)
-        rng = PerImage("attack", spec["track"], spec["attack"], spec["seed"], indices=index[some])
-        asked = target(classes[some].to(device))
-        parts.append(ask(asked, images[some].to(device), rng).cpu())
-    found = torch.cat(parts)
-    if trained:
-        if told is None:
-            raise ValueError("a head must be told the labels of the dev half")
-        names = ("attack", spec["track"], spec["attack"], spec["seed"])
-        found = heads.scores(attack, found.to(device), told, names)
-    return found.double().numpy()
+        every.append({"images": to_pixels(pictures), "asked": asked.numpy(), **more})
+        seconds += clock() - begun
+        if kept:
+            kept.add(first, end, every[-1], clock() - begun)
+        report(end - start, stop - start)
+    drawn = {key: np.concatenate([part[key] for part in every]) for key in every[0]}
+    return {**drawn, "seconds": round(kept.seconds if kept else seconds, 3)}

@@ -26,8 +26,6 @@ class Specs(Attackers):
         names.pop("track", None)
         if "seed" in names:
             names["seed"] = int(names["seed"])
-        if "shard" in names:
-            names["shard"] = int(names["shard"])
         return getattr(self, stage)(**names)
 
     def subset(self) -> Spec:
@@ -136,8 +134,8 @@ class Specs(Attackers):
     @cache  # noqa: B019
     def samples(self, defense: str, sampler: str, seed: int) -> Spec:
         """All pictures of one (defense, sampler, seed), however many jobs draw them."""
-        # The guidance is in the guard, how many jobs there are concerns nobody.
-        draw = self.track.sampling.model_dump(exclude={"shards", "guidance", "extraction_images"})
+        # The guidance is in the guard.
+        draw = self.track.sampling.model_dump(exclude={"guidance", "extraction_images"})
         draw["images"] = self.pictures(sampler)
         attacked = sampler != PLAIN
         return {
@@ -153,7 +151,7 @@ class Specs(Attackers):
             "subset": digest(self.subset()),
         }
 
-    def sample(self, defense: str, sampler: str, seed: int, shard: int) -> Spec:
+    def sample(self, defense: str, sampler: str, seed: int, shard: str) -> Spec:
         start, stop = self.shards(sampler)[shard]
         drawn = self.samples(defense, sampler, seed)
         return {"stage": "sample", "samples": drawn, "start": start, "stop": stop}
@@ -185,7 +183,15 @@ class Specs(Attackers):
             "stage": "embed",
             "extractor": self.extractor(extractor),
             "samples": digest(self.samples(defense, sampler, seed)),
+            "batch": self.track.sampling.batch_size,
         }
+
+    def embed_shard(
+        self, extractor: str, defense: str, sampler: str, seed: int, shard: str
+    ) -> Spec:
+        start, stop = self.shards(sampler)[shard]
+        whole = self.embed(extractor, defense, sampler, seed)
+        return {"stage": "embed_shard", "embed": whole, "start": start, "stop": stop}
 
     def background(self, extractor: str) -> Spec:
         return {
@@ -230,3 +236,8 @@ class Specs(Attackers):
             "noise": self.track.noise.model_dump(),
             "subset": digest(self.subset()),
         }
+
+    def attack_shard(self, attack: str, sees: str, target: str, seed: int, shard: str) -> Spec:
+        start, stop = self.audited_shards[shard]
+        whole = self.attack(attack, sees, target, seed)
+        return {"stage": "attack_shard", "attack": whole, "start": start, "stop": stop}

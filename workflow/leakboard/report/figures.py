@@ -24,6 +24,7 @@ INK, FAINT = "#22252a", "#9aa0a8"
 # Okabe and Ito, and gray for their black
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6b6b6b")
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
+SAMPLES, PAIRS, PREVIEWED = 64, 10, 100  # pictures of a defense in each kind of figure
 WIDTH = 8.0  # inches; at 800 px a point is 1.4 px
 SCORES = {
     "AMS": "Pictures that copy a training image",
@@ -114,7 +115,7 @@ def similarity_histogram(
         return figure
 
 
-def neighbor_pairs(pairs: Mapping[str, tuple[Images, Images, Array]], shown: int = 10) -> Figure:
+def neighbor_pairs(pairs: Mapping[str, tuple[Images, Images, Array]], shown: int = PAIRS) -> Figure:
     """Return, per defense, the most similar samples above their nearest training images.
 
     pairs: defense -> samples and neighbors, uint8 (n, h, w, c) each, and similarities (n,).
@@ -142,7 +143,7 @@ def neighbor_pairs(pairs: Mapping[str, tuple[Images, Images, Array]], shown: int
         return figure
 
 
-def sample_grids(grids: Mapping[str, Images], shown: int = 64) -> Figure:
+def sample_grids(grids: Mapping[str, Images], shown: int = SAMPLES) -> Figure:
     """Return the first `shown` samples of every defense, side by side.
 
     grids: defense -> uint8 (n, h, w, c); small images are enlarged without smoothing.
@@ -224,7 +225,7 @@ def loss_curves(curves: Mapping[str, tuple[Array, Array]]) -> Figure:
         return figure
 
 
-def preview(images: Images, shown: int = 100) -> bytes:
+def preview(images: Images, shown: int = PREVIEWED) -> bytes:
     """Return up to `shown` images, uint8 (n, h, w, c), as a PNG grid of ten columns.
 
     Small images are enlarged by a whole factor, to at least 40 pixels a side.

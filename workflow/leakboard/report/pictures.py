@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from leakboard import artefacts
 from leakboard.measures.similarity import calibrated_threshold
 from leakboard.report import drawn as data
 from leakboard.report import figures, saved
@@ -16,10 +19,36 @@ from leakboard.report import figures, saved
 Pixels = NDArray[np.uint8]
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What is shown of a defense's pictures.
+
+    first: pictures (n, h, w, c); closest: those most like a training image, of which `calls` are
+    the rows of the neighbor table; similarity (m,) of all of them.
+    """
+
+    first: Pixels
+    closest: Pixels
+    calls: pd.DataFrame
+    similarity: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, files: Sequence[str | Path], table: pd.DataFrame, gallery: int) -> Shown:
+        """What is shown of the pictures in some files, with a neighbor table of all of them."""
+        similarity = table["similarity"].to_numpy()
+        top = np.argsort(-similarity, kind="stable")[: max(gallery, figures.PAIRS)]
+        calls = table.iloc[np.sort(top)].reset_index(drop=True)
+        asked = calls["sample"].to_numpy()
+        first = np.arange(min(figures.SAMPLES, len(table)))
+        wanted = np.union1d(first, asked)
+        found = artefacts.some_pictures(files, wanted)
+        place = np.searchsorted(wanted, asked)
+        return cls(found[: len(first)], found[place], calls, similarity)
+
+
 def pictures(
     *,
-    drawn: Mapping[str, Pixels],
-    tables: Mapping[str, pd.DataFrame],
+    shown: Mapping[str, Shown],
     images: Pixels,
     background: NDArray[Any],
     lines: Iterable[tuple[str, str, str, Mapping[str, str]]],
@@ -32,23 +61,21 @@ def pictures(
 
     The figures as PNG under their names, and as SVG under `{name}_svg`; what charts are drawn from:
     `curves`, `histograms`, `gallery` (see `drawn`).
-    drawn: defense -> pictures (n, h, w, c), the first shard; tables: defense -> neighbor tables;
+    shown: defense -> its pictures;
     images: all real images; background (m,): held-out similarities; lines and scores: see
     `drawn.curves`; losses: network -> its curve (step, loss); extracted: measurements of extraction
     attacks; spec: extractor, calibration, grids (see `drawings.grids`), seed, gallery, gallery_kb.
     """
     extractor = spec["extractor"]
-    pairs = {}
-    for name, table in tables.items():
-        shown = table[table["sample"] < len(drawn[name])]
-        pairs[name] = (drawn[name][shown["sample"]], images[shown["neighbor"]], shown)
-    similar = {name: table["similarity"].to_numpy() for name, table in tables.items()}
+    pairs = {n: (s.closest, images[s.calls["neighbor"]], s.calls) for n, s in shown.items()}
+    first = {name: each.first for name, each in shown.items()}
+    similar = {name: each.similarity for name, each in shown.items()}
     threshold = calibrated_threshold(background, spec["calibration"])
     loss = {name: (np.asarray(t["step"]), np.asarray(t["loss"])) for name, t in losses.items()}
     curves = data.curves(lines, scores, spec["seed"])
     seen = {n: (a, b, t["similarity"].to_numpy()) for n, (a, b, t) in pairs.items()}
     made = {
-        "samples": figures.sample_grids(drawn) if spec["gallery"] else figures.off(),
+        "samples": figures.sample_grids(first) if spec["gallery"] else figures.off(),
         "neighbors": figures.neighbor_pairs(seen) if spec["gallery"] else figures.off(),
         "roc": figures.roc(panels(curves)),
         "similarity": figures.similarity_histogram(similar, background, threshold, extractor),

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from leakboard import artefacts, measurements
-from leakboard.report.pictures import pictures
+from leakboard import artefacts, lists, measurements
+from leakboard.report.pictures import Shown, pictures
 from leakboard.stages import Files
 
 LISTS = {
@@ -25,15 +25,17 @@ def make(spec: dict[str, Any], files: Files) -> dict[str, Any]:
 
     files: see the rule; `extraction` are measurements.
     """
-    read, names = artefacts.read_table, spec["defenses"]
-    pixels = (artefacts.read_npz(file)["images"] for file in files["samples"])
-    tables = (read(file) for file in files["tables"])
+    read = artefacts.read_table
+    each = zip(spec["defenses"], lists.blocks(LISTS, spec, files, "defenses"), strict=True)
+    shown = {
+        name: Shown.of(some["samples"], read(some["tables"][0]), spec["gallery"])
+        for name, some in each
+    }
     losses = (artefacts.read_csv(file) for file in files["curves"])
     pairs = zip(spec["scores"], files["scores"], strict=True)
     extracted = [row for f in files["extraction"] for row in measurements.read(f)["rows"]]
     return pictures(
-        drawn=dict(zip(names, pixels, strict=True)),
-        tables=dict(zip(names, tables, strict=True)),
+        shown=shown,
         images=artefacts.read_npz(files["images"][0])["images"],
         background=read(files["background"][0])["similarity"].to_numpy(),
         lines=[tuple(line) for line in spec["lines"]],

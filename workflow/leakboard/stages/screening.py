@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from leakboard import artefacts
 from leakboard.measures.measure import Measure
 from leakboard.measures.screening import screening
@@ -16,9 +14,8 @@ Spec = dict[str, Any]
 
 def measure(spec: Spec, files: Files) -> list[tuple[Spec, list[Measure]]]:
     """Rows about a defense that holds pictures back. files: samples, all shards."""
-    shards = [artefacts.read_npz(file, spec["samples"]) for file in files["samples"]]
-    tries, passed = (np.concatenate([s[key] for s in shards]) for key in ("tries", "passed"))
-    return [(spec, screening(tries, passed, spec["extractor"]))]
+    drawn = artefacts.read_shards(files["samples"], spec["samples"], ["tries", "passed"])
+    return [(spec, screening(drawn["tries"], drawn["passed"], spec["extractor"]))]
 
 
 def promised(spec: Spec) -> list[str]:

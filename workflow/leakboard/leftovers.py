@@ -1,0 +1,37 @@
+"""What a run leaves that shared its work by another number of jobs, and that nothing reads now."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from leakboard.needs import answered, embedded
+from leakboard.plan import Plan
+from leakboard.ranges import parse
+
+
+def sweep(plan: Plan, results: Path) -> None:
+    """Remove shards that the plan has not, from the results of a track that is finished.
+
+    What lies beyond the last image stays: with more images it is used again.
+    """
+    for folder in results.glob("samples/*/*/seed*"):
+        defense, sampler, seed = folder.relative_to(results).parts[1:]
+        planned, images = plan.shards(sampler), plan.pictures(sampler)
+        if all((folder / f"{name}.npz").exists() for name in planned):
+            _remove(folder, planned, images)
+            _remove(results / "perf/sample" / defense / sampler / seed, planned, images)
+    for folder in results.glob("features/*/*/*/seed*/"):
+        sampler = folder.parts[-2]
+        shards = [each["shard"] for each in embedded(plan, sampler)]
+        _remove(folder, shards, plan.pictures(sampler))
+    for folder in results.glob("scores/*/*/*/seed*/"):
+        shards = [each["shard"] for each in answered(plan, folder.parts[-3])]
+        _remove(folder, shards, max(stop for _, stop in plan.audited_shards.values()))
+
+
+def _remove(folder: Path, planned: Collection[str], images: int) -> None:
+    for file in folder.glob("[!.]*-*"):
+        known = parse(file.stem)
+        if file.stem not in planned and known and known[1] <= images:
+            file.unlink(missing_ok=True)
