@@ -1,5 +1,7 @@
 """Finished batches are found again: by a job that goes on, and by one that shares work anew."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -124,7 +126,7 @@ def test_a_job_that_is_done_forgets_its_own_batches_alone(tmp_path):
     assert known.find(0, 4, True) is None
     same(Kept(tmp_path, KEY).find(4, 8, True), 4, 8)
     Kept(tmp_path, KEY).forget(4, 8)
-    assert not tmp_path.exists()
+    assert not list(tmp_path.iterdir())
 
 
 def test_shards_are_read_one_after_another_into_one_array(tmp_path):
@@ -141,3 +143,22 @@ def test_shards_are_read_one_after_another_into_one_array(tmp_path):
     assert artefacts.first_pictures(files, 100).shape == (9, 1)
     with pytest.raises(Exception, match="made by another configuration"):
         artefacts.read_shards(files, "0" * 16)
+
+
+def test_joining_takes_no_more_memory_for_more_shards(tmp_path):
+    features = np.random.default_rng(0).normal(size=(4000, 128)).astype(np.float32)  # 2 MB
+
+    def peak(shards: int) -> int:
+        files = []
+        for k, part in enumerate(np.split(features, shards)):
+            files.append(tmp_path / f"{shards}-{k}.npz")
+            artefacts.write_npz(files[-1], {}, features=part, numbers=np.arange(len(part)))
+        tracemalloc.start()
+        joined = artefacts.read_shards(files)["features"]
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        np.testing.assert_array_equal(joined, features)
+        return most
+
+    few, many = peak(4), peak(40)
+    assert many < few < 2 * features.nbytes

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from leakboard import needs, plugins, resolve
+from leakboard import leftovers, needs, plugins, resolve
 from leakboard.digests import digest
 from leakboard.drawings import curves as roc_curves
 from leakboard.plan import PLAIN, Plan
@@ -780,6 +780,42 @@ def test_shards_cover_all_pictures_once_and_are_cut_between_batches(
 def test_the_number_of_shards_is_no_part_of_what_is_drawn(plan: Callable[..., Plan]) -> None:
     assert changed(plan, {"track/shards": 3}) == set()
     assert len(plan({"track/shards": 3}).shards()) == 3
+
+
+def test_what_nothing_reads_any_more_is_removed_and_what_more_images_need_is_not(
+    plan: Callable[..., Plan], tmp_path: Path
+) -> None:
+    kept = [
+        "samples/none/plain/seed0/0-500.npz",
+        "samples/none/plain/seed0/500-1000.npz",
+        "samples/none/plain/seed0/1000-1500.npz",  # of more images than now
+        "samples/none/plain/seed0/preview.png",
+        "samples/cpsample/plain/seed0/0-1000.npz",  # the new ones have yet to be drawn
+        "samples/cpsample/plain/seed0/0-500.npz",
+        "perf/sample/none/plain/seed0/0-500.json",
+        "features/pixels/none/plain/seed0.npz",
+        "features/pixels/none/plain/seed0/0-500.npz",
+        "scores/pia/weights/base/seed0.parquet",
+        "scores/pia/weights/base/seed0/0-500.npz",
+        "checkpoints/base/seed0/0123.safetensors",
+    ]
+    removed = [
+        "samples/none/plain/seed0/0-1000.npz",
+        "perf/sample/none/plain/seed0/0-1000.json",
+        "features/pixels/none/plain/seed0/0-250.npz",
+        "scores/pia/weights/base/seed0/0-1100.npz",
+    ]
+    results = tmp_path / "results/digits"
+    for name in (*kept, *removed):
+        (results / name).parent.mkdir(parents=True, exist_ok=True)
+        (results / name).touch()
+    (results / "checkpoints/sample/none").mkdir(parents=True)
+    shared = plan({"track/shards": 2})
+    assert list(shared.audited_shards) == ["0-500", "500-1100"]
+    leftovers.sweep(shared, results)
+    there = {str(f.relative_to(results)) for f in results.rglob("*") if f.is_file()}
+    assert there == set(kept)
+    assert not (results / "checkpoints/sample").exists()
 
 
 # --- sources -------------------------------------------------------------------------------------

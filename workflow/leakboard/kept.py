@@ -11,7 +11,6 @@ import time
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -55,6 +54,7 @@ class Kept:
             (others if isinstance(others, Mapping) else dict.fromkeys(others, 0.0)),
         )
         self.seconds = 0.0  # of everything found or added
+        self.found = self.made = 0  # batches
         self._new: list[Arrays] = []
         self._new_seconds, self._kept = 0.0, time.monotonic()
         self._open: tuple[Path | None, Arrays] = None, {}
@@ -75,6 +75,7 @@ class Kept:
                         self._open = path, _arrays(path)
                 except DAMAGED:
                     continue
+                self.found += 1
                 self.seconds += each * (stop - first)
                 rows = slice(place, place + stop - first)
                 return {name: array[rows] for name, array in self._open[1].items()}
@@ -82,6 +83,7 @@ class Kept:
 
     def add(self, first: int, stop: int, arrays: Arrays, seconds: float) -> None:
         """Keep a batch that is finished, and what it took."""
+        self.made += 1
         self.seconds += seconds
         self._new.append({"numbers": np.arange(first, stop), **arrays})
         self._new_seconds += seconds
@@ -98,13 +100,14 @@ class Kept:
         self._new, self._new_seconds, self._kept = [], 0.0, time.monotonic()
 
     def forget(self, start: int, stop: int) -> None:
-        """Remove what is kept of a range: its job is done, and its output is written."""
+        """Remove what is kept of a range: its job is done, and its output is written.
+
+        The folder stays, for another job of the set may be about to write into it.
+        """
         for path in self.folder.glob("[!.]*.npz"):
             numbers = _about(path)[1]
             if start <= min(numbers, default=start) and max(numbers, default=start) < stop:
                 path.unlink(missing_ok=True)
-        with suppress(OSError):  # others of the same set may still be at work
-            self.folder.rmdir()
 
     def __enter__(self) -> Kept:
         return self
@@ -115,6 +118,7 @@ class Kept:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        print(f"batches: {self.made} made, {self.found} found of earlier jobs")
         if error is not None:
             self.write()
 

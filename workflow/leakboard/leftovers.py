@@ -13,7 +13,8 @@ from leakboard.ranges import parse
 def sweep(plan: Plan, results: Path) -> None:
     """Remove shards that the plan has not, from the results of a track that is finished.
 
-    What lies beyond the last image stays: with more images it is used again.
+    What lies beyond the last image stays: with more images it is used again. So do batches that a
+    job has kept and not yet used up.
     """
     for folder in results.glob("samples/*/*/seed*"):
         defense, sampler, seed = folder.relative_to(results).parts[1:]
@@ -28,6 +29,9 @@ def sweep(plan: Plan, results: Path) -> None:
     for folder in results.glob("scores/*/*/*/seed*/"):
         shards = [each["shard"] for each in answered(plan, folder.parts[-3])]
         _remove(folder, shards, max(stop for _, stop in plan.audited_shards.values()))
+    for folder in sorted(results.glob("checkpoints/**/"), reverse=True):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _remove(folder: Path, planned: Collection[str], images: int) -> None:
