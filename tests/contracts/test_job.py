@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from leakboard.files import atomic, write_bytes
@@ -165,6 +166,22 @@ def test_what_a_killed_process_left_is_swept_and_what_a_live_one_writes_is_not(
     live.write_text("theirs")
     write_bytes(tmp_path / "a.bin", b"new")
     assert {file.name for file in tmp_path.iterdir()} == {"a.bin", "b.bin", live.name}
+
+
+def test_what_a_job_on_a_lost_machine_left_is_swept_when_it_is_old(tmp_path: Path) -> None:
+    yesterday = time.time() - 24 * 3600
+    old, young, busy, other = (
+        tmp_path / f".tmp-node-7.cluster-{name}" for name in ("1-a", "2-a", "3-a", "4-ab")
+    )
+    for folder in (old, busy, other):
+        folder.mkdir()
+        (folder / "weights").touch()
+    young.touch()
+    for file in (old / "weights", busy / "earlier", other / "weights", old, busy, other):
+        file.touch()
+        os.utime(file, (yesterday, yesterday))
+    write_bytes(tmp_path / "a", b"new")
+    assert {file.name for file in tmp_path.iterdir()} == {"a", young.name, busy.name, other.name}
 
 
 def test_a_step_imports_nothing_heavy() -> None:

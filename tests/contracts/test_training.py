@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from leakboard import networks, training
+from leakboard import checkpoints, networks, training
 from leakboard.data.digits import Dataset
 from leakboard.diffusion import Schedule
 from leakboard.errors import UserError
@@ -66,7 +66,7 @@ def test_a_killed_and_resumed_training_equals_an_uninterrupted_one_bit_for_bit(
 ):
     whole = begin(tmp_path / "whole")
     expected = weights(whole.run())
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(checkpoints, "SECONDS", 0)
 
     def kill_at(last):
         def report(step, steps):
@@ -107,7 +107,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_entry_and_the_cure(tmp_path):
 
 @pytest.mark.parametrize("share", [0.1, 0.9])
 def test_a_checkpoint_that_was_cut_short_is_refused_by_name(tmp_path, monkeypatch, share):
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(checkpoints, "SECONDS", 0)
     begin(tmp_path).run()
     file = tmp_path / "checkpoints" / "key.safetensors"
     content = file.read_bytes()

@@ -24,11 +24,11 @@ DRIVER = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from leakboard import config, networks, plugins, training
+from leakboard import checkpoints, config, networks, plugins, training
 
 folder, killed = Path(sys.argv[1]), sys.argv[2] == "killed"
 if killed:
-    training.CHECKPOINT_SECONDS = -1  # as often as it can
+    checkpoints.SECONDS = -1  # as often as it can
 spec = {
     "track": "digits", "network": "base", "seed": 0, "kind": "denoiser", "teachers": {},
     "architecture": {
@@ -199,10 +199,10 @@ def test_a_run_killed_three_times_and_shared_otherwise_measures_the_same(
 
 
 def test_a_checkpoint_that_was_cut_short_is_named_and_nothing_else_is_lost(board: Folder) -> None:
-    source = board.path / "workflow/leakboard/training.py"
+    source = board.path / "workflow/leakboard/checkpoints.py"
     text = source.read_text(encoding="utf-8")
-    assert "CHECKPOINT_SECONDS = 15" in text
-    source.write_text(text.replace("CHECKPOINT_SECONDS = 15", "CHECKPOINT_SECONDS = 0"))
+    assert "SECONDS = 15" in text
+    source.write_text(text.replace("SECONDS = 15", "SECONDS = 0"))
     board.set(TRACK, "networks.random-labels.training.steps", 100_000)
     before = board.contents()
     weights = board.network("random-labels") / "diffusion_pytorch_model.safetensors"

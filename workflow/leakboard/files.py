@@ -4,12 +4,16 @@ import glob
 import hashlib
 import os
 import platform
+import re
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
+
+ABANDONED = 6 * 3600.0  # seconds without a write after which nobody is writing any more
 
 
 @contextmanager
@@ -49,12 +53,19 @@ def sha256(path: str | Path) -> str:
 
 
 def _sweep(path: Path) -> None:
-    """Remove what processes of this machine that were killed left of `path`."""
-    start = f".tmp-{platform.node()}-"
-    for left in path.parent.glob(f"{glob.escape(start)}*-{glob.escape(path.name)}"):
-        pid = left.name.removeprefix(start).partition("-")[0]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            _remove(left)
+    """Remove what killed processes left of `path`: of this machine, or of any long ago."""
+    name = re.compile(rf"\.tmp-(.+)-(\d+)-{re.escape(path.name)}")
+    for left in path.parent.glob(f".tmp-*-{glob.escape(path.name)}"):
+        if found := name.fullmatch(left.name):
+            ours = found[1] == platform.node()
+            with suppress(FileNotFoundError):  # another job sweeps, too
+                if (ours and not psutil.pid_exists(int(found[2]))) or _age(left) > ABANDONED:
+                    _remove(left)
+
+
+def _age(path: Path) -> float:
+    """Seconds since anything was written to a file, or in a folder."""
+    return time.time() - max(file.lstat().st_mtime for file in (path, *path.rglob("*")))
 
 
 def _remove(path: Path) -> None:

@@ -6,11 +6,12 @@ import logging
 import os
 import re
 import resource
+import signal
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ import psutil
 
 from .errors import UserError
 from .files import write_bytes
+from .signals import Terminated, asked, finish, listening
 
 FULL = re.compile(  # how libraries that drop the errno say it: Rust, NumPy, PyTorch
     r"No space left on device|quota exceeded|File too large|requested and \d+ written"
@@ -27,6 +29,7 @@ FULL = re.compile(  # how libraries that drop the errno say it: Rust, NumPy, PyT
 )
 MEMORY = re.compile(r"can't allocate memory|out of memory", re.IGNORECASE)
 RETRY = "run the same command again; finished results are kept"
+SAVING = 10.0  # seconds in which a step that was told to end has saved what it has
 
 
 @dataclass
@@ -35,6 +38,7 @@ class Job:
 
     earlier_seconds: float = 0.0  # spent by interrupted attempts that this one goes on from
     more: dict[str, Any] = field(default_factory=dict)  # further entries of the perf record
+    afterwards: list[Callable[[], object]] = field(default_factory=list)  # once all is written
 
 
 @contextmanager
@@ -45,7 +49,8 @@ def job(
 
     A failure leaves one message, in the log and on the real stderr (not there when the
     workflow's display will show it), and exit code 1; the traceback of a defect is in the log.
-    The step ends with the workflow that LEAKBOARD_WORKFLOW_PID names.
+    SIGTERM raises Terminated in the step, which may save what it has; exit code 143. The step ends
+    with the workflow that LEAKBOARD_WORKFLOW_PID names.
     """
     log, this = Path(log), Job()
     with _speaking_to(log) as terminal:
@@ -53,30 +58,43 @@ def job(
             end_with(workflow)
         wall, cpu = time.monotonic(), sum(os.times()[:4])
         try:
-            yield this
-            if perf is not None:
-                seconds = time.monotonic() - wall + this.earlier_seconds
-                cost = _cost(seconds, sum(os.times()[:4]) - cpu)
-                text = json.dumps({**(about or {}), **cost, **this.more}, indent=2, sort_keys=True)
-                write_bytes(perf, f"{text}\n".encode())
+            with listening():
+                yield this
+                finish()
+                if perf is not None:
+                    seconds = time.monotonic() - wall + this.earlier_seconds
+                    cost = {**_cost(seconds, sum(os.times()[:4]) - cpu), **this.more}
+                    text = json.dumps({**(about or {}), **cost}, indent=2, sort_keys=True)
+                    write_bytes(perf, f"{text}\n".encode())
+                for each in this.afterwards:
+                    each()
         except KeyboardInterrupt:
             if not workflow:
                 raise
             with suppress(OSError):
                 print("leakboard: interrupted", file=sys.stderr)
             raise SystemExit(130) from None  # the workflow speaks for all its steps
+        except Terminated as stop:
+            kept = f" {stop}" if str(stop) else ""
+            _say(f"stopped by SIGTERM{kept}; run the same command again to go on", terminal)
+            raise SystemExit(128 + signal.SIGTERM) from None
         except Exception as error:
             message = explain(error)
             if message is None:
                 with suppress(OSError):
                     traceback.print_exc()
                 message = f"{type(error).__name__}: {error} (the traceback is in {log})"
-            with suppress(OSError):
-                print(f"leakboard: {message}", file=sys.stderr)
-            if "LEAKBOARD_DISPLAY" not in os.environ:
-                with suppress(OSError):
-                    os.write(terminal, f"leakboard: {message}\n".encode())
+            _say(message, terminal)
             raise SystemExit(1) from None
+
+
+def _say(message: str, terminal: int) -> None:
+    """Last words: to the log, and to the terminal, unless the workflow's display repeats them."""
+    with suppress(OSError):
+        print(f"leakboard: {message}", file=sys.stderr)
+    if "LEAKBOARD_DISPLAY" not in os.environ:
+        with suppress(OSError):
+            os.write(terminal, f"leakboard: {message}\n".encode())
 
 
 def explain(error: BaseException) -> str | None:
@@ -108,7 +126,8 @@ def identity(pid: int) -> str:
 def end_with(process: str) -> None:
     """End this process at once, half a second at most after `process` (an identity) has ended.
 
-    A killed workflow thus leaves nobody behind who goes on writing. Exit code 1.
+    A killed workflow thus leaves nobody behind who goes on writing. Exit code 1. A step that was
+    told to end before may finish its saving: SLURM tells the workflow and the step together.
     """
     pid, created = process.split(":")
 
@@ -123,6 +142,8 @@ def end_with(process: str) -> None:
     def watch() -> None:
         while alive():
             time.sleep(0.5)
+        if asked():
+            time.sleep(SAVING)
         with suppress(OSError):
             os.write(2, f"leakboard: process {pid}, which this one works for, ended\n".encode())
         os._exit(1)

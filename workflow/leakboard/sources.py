@@ -17,7 +17,8 @@ PLUMBING = {  # modules that cannot change a number
     "job",
     "progress",
     "plugins",
-}  # cannot change a number
+    "signals",
+}
 
 
 def sources(step: Path, used: Mapping[str, str]) -> list[Path]:

@@ -21,16 +21,16 @@ from diffusers.training_utils import EMAModel
 from numpy.typing import NDArray
 from torch import Tensor
 
-from leakboard import networks
+from leakboard import checkpoints, networks
+from leakboard.checkpoints import due
 from leakboard.diffusion import Schedule
 from leakboard.errors import UserError
 from leakboard.files import write_bytes
 from leakboard.images import to_float
 from leakboard.lessons import Batch, Lesson, rows_of
-from leakboard.networks import read_weights
 from leakboard.randomness import Name, derive, generator
+from leakboard.signals import Terminated, whole
 
-CHECKPOINT_SECONDS = 15  # a killed training loses at most this, and one step
 CURVE_STEPS = 10  # one row of the loss curve for so many steps
 
 
@@ -58,7 +58,7 @@ def learning_rate(step: int, settings: Mapping[str, Any]) -> float:
 
 
 class Training:
-    """A training that can stop at any step and go on as if it had not.
+    """A training that can stop at any moment and go on as if it had not.
 
     Step s takes a batch of lesson s modulo their number: with two, they alternate. `names` identify
     the training (they seed everything), `where` names its config entry in messages, `checkpoint` is
@@ -94,31 +94,52 @@ class Training:
             power=3 / 4,
             foreach=True,
         )
-        self.step = 0
+        self.steps = max(1, round(settings["stop_after"] * settings["steps"]))
+        self.step = self.saved = 0  # steps done, and those in the checkpoint
         self.rows: list[str] = []
         self.running: list[float] = []
+        self.buffers: dict[str, Tensor] = {}  # as the last step left them
         self.earlier_seconds = 0.0  # spent by attempts that were interrupted
+        self.started = 0.0
 
     def run(self, report: Callable[[int, int], None] = lambda step, steps: None) -> Any:
         """Train to the end and return the network with its averaged weights.
 
-        Raises UserError on a loss that is not finite or on a checkpoint that cannot be read.
+        Raises UserError on a loss that is not finite or on a checkpoint that cannot be read. On
+        SIGTERM the steps done so far are saved, also in the middle of the next.
         """
         if self.checkpoint.exists():
             self._resume()
-        started = saved = time.monotonic()
-        steps = max(1, round(self.settings["stop_after"] * self.settings["steps"]))
         self.net.train()
-        while self.step < steps:
-            self._advance()
-            report(self.step, steps)
-            if self.step % CURVE_STEPS == 0 or self.step == steps:
-                self._record()
-            if time.monotonic() - saved > CHECKPOINT_SECONDS and self.step < steps:
-                self._save(self.earlier_seconds + time.monotonic() - started)
-                saved = time.monotonic()
+        hooks = [p.register_hook(_let_signals_in) for p in self.parameters]
+        try:
+            self._train(report)
+        except Terminated as stop:
+            if self.step > self.saved:
+                self._save()
+            kept = "its checkpoint is kept" if self.step else "nothing is lost"
+            stop.args = (f"at step {self.step:,} of {self.steps:,}; {kept}",)
+            raise
+        for hook in hooks:
+            hook.remove()
         self.ema.copy_to(self.parameters)
         return self.net.eval()
+
+    def _train(self, report: Callable[[int, int], None]) -> None:
+        self.started = state = written = time.monotonic()
+        self._remember()
+        write = 0.0
+        while self.step < self.steps:
+            begun = time.monotonic()
+            self._advance()
+            report(self.step, self.steps)
+            now = time.monotonic()
+            if self.step == self.steps or not due(now - state, now - written, now - begun, write):
+                continue
+            with whole():
+                self._save()
+            state, written = now, time.monotonic()
+            write = written - state
 
     def _advance(self) -> None:
         settings = self.settings
@@ -136,19 +157,27 @@ class Training:
         loss = self.trainer.loss(self.net, batch, rng)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.parameters, settings["gradient_clip"])
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        self.ema.step(self.parameters)
-        self.step += 1
-        self.running.append(float(loss.detach()))
-        if not math.isfinite(self.running[-1]):
-            loss_text = f"the loss is {self.running[-1]}"
-            self._record()
+        value = float(loss.detach())
+        with whole():
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+            self.ema.step(self.parameters)
+            self.step += 1
+            self.running.append(value)
+            self._remember()
+            finite = math.isfinite(value)
+            if self.step % CURVE_STEPS == 0 or self.step == self.steps or not finite:
+                self._record()
+        if not finite:
             raise UserError(
-                f"{self.where}: {loss_text} at step {self.step}; lower "
+                f"{self.where}: the loss is {value} at step {self.step}; lower "
                 f"training.lr ({settings['lr']:g}) or training.gradient_clip, or raise "
                 f"training.warmup; the curve so far is in {self.curve}"
             )
+
+    def _remember(self) -> None:
+        """Keep what a forward pass changes (BatchNorm's running statistics)."""
+        self.buffers = {name: value.clone() for name, value in self.net.named_buffers()}
 
     def _record(self) -> None:
         mean = sum(self.running) / len(self.running)
@@ -175,44 +204,29 @@ class Training:
         """The loss curve as CSV: step, epoch, mean loss since the last row, learning rate."""
         return "step,epoch,loss,lr\n" + "".join(self.rows)
 
-    def _save(self, seconds: float) -> None:
-        """Everything the next step needs, in one file that is either whole or absent."""
-        tensors = {f"net/{k}": v for k, v in self.net.state_dict().items()}
-        tensors |= {f"ema/{i:05d}": v for i, v in enumerate(self.ema.shadow_params)}
-        for i, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer/{i:05d}/{key}": value for key, value in state.items()}
+    def _save(self) -> None:
         about = {
             "step": self.step,
-            "ema_step": self.ema.optimization_step,
             "rows": self.rows,
             "running": self.running,
-            "seconds": seconds,
+            "seconds": self.earlier_seconds + time.monotonic() - self.started,
         }
-        tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-        metadata = {"leakboard": json.dumps(about)}
-        write_bytes(self.checkpoint, networks.to_bytes(tensors, metadata))
+        parts = self.net, self.buffers, self.optimizer, self.ema
+        checkpoints.write(self.checkpoint, *parts, about)
+        self.saved = self.step
 
     def _resume(self) -> None:
-        tensors, about = read_weights(self.checkpoint)
-        parts: dict[str, dict[str, Tensor]] = {"net": {}, "ema": {}, "optimizer": {}}
-        for key, value in tensors.items():
-            part, name = key.split("/", 1)
-            parts[part][name] = value
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, value in parts["optimizer"].items():
-            i, key = name.split("/")
-            state.setdefault(int(i), {})[key] = value
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.net.load_state_dict(parts["net"])
-        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
-        for mine, saved in zip(
-            self.ema.shadow_params, [v for _, v in sorted(parts["ema"].items())], strict=True
-        ):
-            mine.copy_(saved)
-        self.ema.optimization_step = about["ema_step"]
+        about = checkpoints.read(self.checkpoint, self.net, self.optimizer, self.ema)
         self.step, self.rows, self.running = about["step"], about["rows"], about["running"]
-        self.earlier_seconds = about["seconds"]
+        self.saved, self.earlier_seconds = self.step, about["seconds"]
         write_bytes(self.curve, self.curve_text().encode())
+
+
+def _let_signals_in(_grad: Tensor) -> None:
+    """A hook of every weight: Python hears signals between two of its instructions only.
+
+    Without it a backward pass, which may take many seconds, is a single one.
+    """
 
 
 def prepare(
