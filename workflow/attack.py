@@ -8,7 +8,7 @@ from leakboard.digests import digest
 from leakboard.heads import Told
 from leakboard.job import job
 
-with job(snakemake.log[0]):
+with job(snakemake.log[0]) as this:
     spec, files, told = json.loads(snakemake.params.spec), snakemake.input, snakemake.params
     table = subset.audited(subset.read_split(files.split))
     attack = plugins.load("attacks", spec["method"], spec["params"])
@@ -23,4 +23,4 @@ with job(snakemake.log[0]):
     table["score"] = queries.scores(attack, found, spec, Told.dev(table))
     marks = {} if hasattr(attack, "fit") else {"key": origin}  # a head's scores are no answers
     artefacts.write_table(snakemake.output.scores, spec, table, **marks)
-    known.forget(*every)
+    this.afterwards.append(lambda: known.forget(*every))

@@ -6,7 +6,7 @@ from pathlib import Path
 from leakboard import artefacts, kept, plugins, progress, queries, subset
 from leakboard.job import job
 
-with job(snakemake.log[0]):
+with job(snakemake.log[0]) as this:
     spec, files, told = json.loads(snakemake.params.spec), snakemake.input, snakemake.params
     asked, shard, answers = spec["attack"], (spec["start"], spec["stop"]), snakemake.output.answers
     table = subset.audited(subset.read_split(files.split))
@@ -17,4 +17,4 @@ with job(snakemake.log[0]):
         say = progress.reporter(snakemake.log[0])
         found = queries.asked(attack, asked, files, table, *shard, known, say)
     artefacts.write_npz(answers, asked, **kept.marks(origin, *shard), answers=found)
-    known.forget(*shard)
+    this.afterwards.append(lambda: known.forget(*shard))

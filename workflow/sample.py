@@ -18,4 +18,4 @@ with job(snakemake.log[0], snakemake.output.perf, dict(snakemake.wildcards)) as 
         drawn = sampling.draw(target, samples, *shard, attack, known, say)
     this.more = {"drawing_seconds": drawn.pop("seconds"), "images": shard[1] - shard[0]}
     artefacts.write_npz(made.samples, samples, **kept.marks(origin, *shard), **drawn)
-    known.forget(*shard)
+    this.afterwards.append(lambda: known.forget(*shard))

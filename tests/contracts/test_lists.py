@@ -78,3 +78,11 @@ def test_an_item_with_other_files_is_refused() -> None:
     moved = {**files("a"), "scores": ["elsewhere.parquet"]}
     with pytest.raises(UserError, match="scores: a has other files in here than in there"):
         join(LISTS, [spec("a"), spec("a")], [files("a"), moved], ["here", "there"])
+
+
+def test_lists_whose_items_have_more_files_in_one_place_than_in_another_are_not_joined() -> None:
+    lists = {"defenses": ("samples",)}
+    specs = [{"defenses": ["none"]}, {"defenses": ["amg"]}]
+    files = [{"samples": ["a"]}, {"samples": ["b", "c"]}]
+    with pytest.raises(UserError, match=r"samples: 1 and 2 files .* in x and y; .* same `shards`"):
+        join(lists, specs, files, ["x", "y"])

@@ -50,7 +50,8 @@ def join(
     """One spec of several, and its files: lists told item by item are united, all else is equal.
 
     Items keep their order, the first spec's first. Raises UserError naming a key that two of
-    `where` (the places that the specs are from) give different values, or two files of one item.
+    `where` (the places that the specs are from) give different values, or two files of one item,
+    or a file to one and several to another.
     """
     spec, origin = dict(specs[0]), where[0]
     files = {name: list(paths) for name, paths in given[0].items()}
@@ -59,6 +60,13 @@ def join(
             names = lists[key]
             old = dict(zip(map(canonical, spec[key]), blocks(lists, spec, files, key), strict=True))
             new = blocks(lists, other, more, key)
+            for name in names:
+                sizes = {len(block[name]) for block in (*old.values(), *new)}
+                if len(sizes) > 1:
+                    many = f"{min(sizes)} and {max(sizes)} files for one of {key}"
+                    raise UserError(
+                        f"{name}: {many} in {origin} and {place}; give both the same `shards`"
+                    )
             for item, block in zip(other[key], new, strict=True):
                 if old.setdefault(canonical(item), block) != block:
                     raise UserError(f"{key}: {item} has other files in {origin} than in {place}")
