@@ -8,5 +8,5 @@ from leakboard.job import job
 with job(snakemake.log[0]):
     spec, files = json.loads(snakemake.params.spec)["embed"], snakemake.input
     extract = features.Extract(spec["extractor"], files.network)
-    found = features.of_pictures(extract, files.samples, spec["samples"], spec["batch"])
+    found = features.of_pictures(extract, [files.samples], spec["samples"], spec["batch"])
     artefacts.write_npz(snakemake.output.features, spec, **found)
