@@ -4,9 +4,12 @@ in    config/config.yaml, config/tracks/*.yaml (here, or else beside this workfl
 out   PLANS, one plan per track; nothing on disk
 """
 
+import gc
+import inspect
 import os
 import shutil
 import sys
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -16,12 +19,14 @@ from leakboard.digests import canonical
 from leakboard.errors import UserError
 from leakboard.plan import Plan
 from leakboard.report import FIGURES
-from leakboard.sources import sources
+from leakboard.sources import stamp
 
+gc.set_threshold(200_000, 50, 100)  # a plan is made of objects that stay: looking costs 8 % of it
 run.guard()  # jobs end with this process, and this process with `make`
 
 HOME = Path(workflow.basedir)
 GPU = config.pop("gpu", run.gpu())  # GPUs that a network's job asks for, from here or a profile
+ONE = inspect.signature(lambda wildcards: None)  # the signature of a function of a job's names
 REPORTED = "config/reported.yaml"
 if not Path(REPORTED).is_file():
     REPORTED = str(HOME / REPORTED)
@@ -48,20 +53,40 @@ wildcard_constraints:
     shard=r"\d+-\d+",
 
 
+def by_names(answer):
+    """A function of a job's names that is worked out once, and that Snakemake need not inspect."""
+    known = {}
+
+    def told(wildcards):
+        names = tuple(wildcards.items())
+        if names not in known:
+            known[names] = answer(wildcards)
+        return known[names]
+
+    told.__signature__ = ONE
+    return told
+
+
 def spec(stage):
     """The spec of a job as one sorted JSON text: its only param, so no edit goes unnoticed."""
-    return lambda wildcards: canonical(PLANS[wildcards.track].of(stage, **wildcards))
+    return by_names(lambda wildcards: canonical(PLANS[wildcards.track].of(stage, **wildcards)))
 
 
 def code(stage):
-    """The source files that a job's numbers depend on, as inputs: compared by content."""
+    """What is in the source files that a job's numbers depend on, as one input: a stamp."""
 
-    def files(wildcards):
+    def file(wildcards):
         used = PLANS[wildcards.track].plugins(stage, **wildcards) if wildcards else {}
-        found = sources(HOME / "workflow" / f"{stage}.py", used)
-        return [os.path.relpath(f) if f.is_relative_to(HOME) else str(f) for f in found]
+        return stamped(stage, tuple(used.items()))
 
-    return files
+    return by_names(file)
+
+
+@cache
+def stamped(stage, used):
+    """The stamp of a step with its plug-ins: (group, method) each."""
+    step = HOME / "workflow" / f"{stage}.py"
+    return str(stamp(Path(".snakemake/sources"), step, dict(used), HOME))
 
 
 def made(maker, output, need, *more):
@@ -72,17 +97,17 @@ def made(maker, output, need, *more):
         names = getattr(needs, need)(PLANS[wildcards.track], *more, **wildcards)
         return [pattern.format(**{**wildcards, **each}) for each in names]
 
-    return files
+    return by_names(files)
 
 
 def unless(need, files):
     """The files of a job, but none where the jobs that `leakboard.needs` lists do its work."""
-    return lambda wildcards: [] if shared(need, wildcards) else files(wildcards)
+    return by_names(lambda wildcards: [] if shared(need, wildcards) else files(wildcards))
 
 
 def gpus_unless(need):
     """The GPUs that a network's job asks for, but none where other jobs do its work."""
-    return lambda wildcards: 0 if shared(need, wildcards) else GPU
+    return by_names(lambda wildcards: 0 if shared(need, wildcards) else GPU)
 
 
 def shared(need, wildcards):

@@ -4,30 +4,45 @@ in    whatever there is of what the page rests on
 out   results/incomplete/{track}/*, results/incomplete/leaderboard.html
 """
 
+from snakemake.io import strip_wildcard_constraints
 from snakemake.iocontainers import Wildcards
 
 from leakboard.stages import DERIVED, MEASURED
 from snakemake_logger_plugin_leakboard.words import title
 
 
-def jobs():
-    """Every job that the page rests on, by the path of each file that it makes."""
-    makers = [(each.name, output) for each in workflow.rules for output in each.output]
-    found, todo = {}, [rules.page.output.html]
+def folder(path):
+    """The third part of a path: below `results/{track}`, that tells most rules from another."""
+    return "/".join(path.split("/")[2:3])
+
+
+def walked():
+    """(rule, names, inputs) of every job that the page rests on, by each file that it makes."""
+    makers, found, todo = {}, {}, [rules.page.output.html]
+    for each in workflow.rules:
+        for output in each.output:
+            place = folder(strip_wildcard_constraints(output))
+            makers.setdefault(place, []).append((each.name, output))
     while todo:
         path = todo.pop()
-        matches = ((maker, output.match(path)) for maker, output in makers)
+        matches = ((maker, output.match(path)) for maker, output in makers.get(folder(path), ()))
         maker, match = next((pair for pair in matches if pair[1]), ("", None))
         if maker and path not in found:
-            found[path] = job(maker, match.groupdict())
-            todo += [file for files in found[path]["inputs"].values() for file in files]
+            names = match.groupdict()
+            found[path] = maker, names, needed(maker, names)
+            todo += [file for files in found[path][2].values() for file in files]
     return found
 
 
-def what_there_is():
-    """The same, and which files their jobs have yet to make, as this run sees it."""
-    undone = {str(file) for each in workflow.dag.needrun_jobs() for file in each.output}
-    return {path: {**each, "undone": path in undone} for path, each in jobs().items()}
+def needed(maker, names):
+    """What a job is made from, but for its code: name of input -> paths."""
+    wildcards = Wildcards(fromdict=names)
+
+    def paths(given):
+        some = given(wildcards) if callable(given) else given
+        return [f.format(**names) for f in ([some] if isinstance(some, str) else some)]
+
+    return {k: paths(given) for k, given in getattr(rules, maker).input.items() if k != "code"}
 
 
 def everything(_):
@@ -36,25 +51,28 @@ def everything(_):
     Asked for by name, a file that is lost, or was removed when its job failed, is made again. Where
     only the page is asked for, it would count as up to date, and an old board as the new one.
     """
-    return list(jobs())
+    return list(walked())
 
 
-def job(maker, names):
+def what_there_is():
+    """Every job that the page rests on, by the path of each file that it makes, and whether it has
+    yet to make that one, as this run sees it.
+    """
+    undone = {str(file) for each in workflow.dag.needrun_jobs() for file in each.output}
+    jobs = {path: job(*known) for path, known in walked().items()}
+    return {path: {**each, "undone": path in undone} for path, each in jobs.items()}
+
+
+def job(maker, names, inputs):
     """What the board of what there is must know of a job."""
-    made, wildcards = getattr(rules, maker), Wildcards(fromdict=names)
-
-    def paths(given):
-        some = given(wildcards) if callable(given) else given
-        return [f.format(**names) for f in ([some] if isinstance(some, str) else some)]
-
-    plan = PLANS.get(names.get("track"))
+    made, plan = getattr(rules, maker), PLANS.get(names.get("track"))
     stage = maker in MEASURED or maker in DERIVED
     return {
         "rule": maker,
         "title": title(maker, names),
         "track": names.get("track", ""),
         "log": made.log[0].format(**names),
-        "inputs": {k: paths(given) for k, given in made.input.items() if k != "code"},
+        "inputs": inputs,
         "outputs": {k: f.format(**names) for k, f in made.output.items() if isinstance(f, str)},
         "spec": (plan.of(maker, **names) if plan else PAGE) if stage else None,
     }

@@ -53,11 +53,11 @@ class Names:
 
     def closure(self, networks: Iterable[str]) -> list[str]:
         """The networks and all that their trainings need, in an order in which they can be made."""
-        done: list[str] = []
-        for name in networks:
-            needed = self.closure(self.needed_by(name))
-            done += [n for n in [*needed, name] if n not in done]
-        return done
+        return list(dict.fromkeys(each for name in networks for each in self.chain(name)))
+
+    def chain(self, network: str) -> list[str]:
+        """All that a training needs, in an order in which it can be made, then itself."""
+        return [*self.closure(self.needed_by(network)), network]
 
     def urgency(self, network: str) -> int:
         """How early a training should start: first what others wait for, most of all in company.
@@ -100,7 +100,7 @@ class Names:
         method = self.board.extractors[extractor].method
         return plugins.constant("extractors", method, "measure")
 
-    @property
+    @cached_property
     def denoisers(self) -> list[str]:
         """Every denoiser that a defense draws with, and what it was fine-tuned from."""
         every = (name for entry in self.board.defenses.values() for name in entry.denoisers)
@@ -119,17 +119,17 @@ class Names:
         """The seed of the training that a job of this seed uses."""
         return seed if seed in self.seeds_of(network) else self.seeds_of(network)[0]
 
-    @property
+    @cached_property
     def every_picture(self) -> list[tuple[str, int]]:
         """(defense, seed) of every set of plain pictures."""
         return list(itertools.product(self.board.defenses, self.track.seeds))
 
-    @property
+    @cached_property
     def mirrored(self) -> bool:
         """Whether some denoiser learns mirrored images too, whose copies are then copies."""
         return any(self.board.networks[name].training.get("flip") for name in self.denoisers)
 
-    @property
+    @cached_property
     def every_training(self) -> list[str]:
         """The networks that some defense rests on."""
         every = ([*self.networks_of(name), *self.eyes_of(name)] for name in self.board.defenses)

@@ -5,10 +5,13 @@ Specs and digests as in `leakboard.specs`. Imports nothing heavy.
 
 from __future__ import annotations
 
-from functools import cache
+import inspect
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from leakboard import drawings
+from leakboard.config import Resolved
 from leakboard.digests import digest
 from leakboard.measured import Measured
 from leakboard.names import PLAIN
@@ -17,13 +20,44 @@ from leakboard.specs import Spec
 __all__ = ["PLAIN", "Plan", "Spec"]
 
 
+# Asked for again and again: the names below from each spec, a spec from each that rests on it.
+LOOKED_UP = (
+    *("network", "teachers_of", "needed_by", "chain", "role", "screens", "measure_of", "kind"),
+    *("seeds_of", "knows_classes", "targets", "asked", "asks", "audited", "kin", "sampler"),
+    *("guide_of", "drawn_from", "samplers", "keeps", "bare", "attacked", "scored", "shards"),
+    *("cells", "digests", "extractor", "guard", "subset", "train", "deduplicate", "relabel"),
+    *("samples", "embed_pools", "embed", "background", "similarity", "attack", "audit"),
+    *("gather", "compare"),
+)
+
+
+def remembered(method: Callable[..., Any]) -> Callable[..., Any]:
+    """The method, which works out each answer once; nobody may change one."""
+    signature, known = inspect.signature(method), {}
+    order = list(signature.parameters)
+    defaults = {p.name: p.default for p in signature.parameters.values()}
+
+    def answer(*given: Any, **named: Any) -> Any:
+        rest = order[len(given) :]
+        key = (*given, *(named[name] if name in named else defaults[name] for name in rest))
+        if key not in known:
+            known[key] = method(*key)
+        return known[key]
+
+    return answer
+
+
 class Plan(Measured):
     """The specs of a track: methods named like a stage return what that stage's job is told."""
+
+    def __init__(self, board: Resolved) -> None:
+        super().__init__(board)
+        for name in LOOKED_UP:
+            setattr(self, name, remembered(getattr(self, name)))
 
     def gather(self) -> Spec:
         return {"stage": "gather", "digests": self.digests()}
 
-    @cache  # noqa: B019 - a plan lives as long as the run
     def digests(self) -> dict[str, list[list[str]]]:
         """measurement stage -> of each of its files, the digests that its rows must carry."""
         return {
@@ -145,7 +179,7 @@ class Plan(Measured):
             "teachers": ", ".join(taught),
         }
 
-    @property
+    @cached_property
     def shown_scores(self) -> list[tuple[str, str, str, int]]:
         """(attack, access, target, seed) of the scores whose ROC curves are drawn, each once."""
         first = self.track.seeds[0]
