@@ -25,19 +25,18 @@ rule describe:
 
 
 rule copying:
-    """Count the copies, and compare with the undefended model."""
+    """Count the copies of every defense, and compare with the undefended model."""
     input:
-        table=rules.similarity.output.table,
-        undefended=expand(rules.similarity.output.table, defense="none", allow_missing=True),
+        tables=made("similarity", "table", "judged"),
         background=rules.background.output.table,
-        features=rules.embed.output.features,
+        features=made("embed", "features", "judged"),
         pools=rules.embed_pools.output.features,
         split=rules.subset.output.split,
         code=code("copying"),
     output:
-        cell="results/{track}/measurements/copying/{extractor}/{defense}/{sampler}/seed{seed}.json",
+        cell="results/{track}/measurements/copying/{extractor}/{sampler}/seed{seed}.json",
     log:
-        "results/logs/copying/{track}/{extractor}/{defense}/{sampler}/seed{seed}.log",
+        "results/logs/copying/{track}/{extractor}/{sampler}/seed{seed}.log",
     conda:
         "../envs/leakboard.yaml"
     params:
@@ -64,16 +63,16 @@ rule screening:
 
 
 rule quality:
-    """Compare the pictures with the held-out images: FID and KID."""
+    """Compare the pictures of every defense with the held-out images: FID and KID."""
     input:
-        features=rules.embed.output.features,
+        features=made("embed", "features", "judged"),
         pools=rules.embed_pools.output.features,
         split=rules.subset.output.split,
         code=code("quality"),
     output:
-        cell="results/{track}/measurements/quality/{extractor}/{defense}/{sampler}/seed{seed}.json",
+        cell="results/{track}/measurements/quality/{extractor}/{sampler}/seed{seed}.json",
     log:
-        "results/logs/quality/{track}/{extractor}/{defense}/{sampler}/seed{seed}.log",
+        "results/logs/quality/{track}/{extractor}/{sampler}/seed{seed}.log",
     conda:
         "../envs/leakboard.yaml"
     params:

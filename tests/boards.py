@@ -315,17 +315,23 @@ def _cells(track: str, rows: pd.DataFrame) -> list[dict[str, Any]]:
             | {"command": f"leakboard run {path} --force"}
             | {"log": f"results/logs/membership/{track}/{attack}/{sees}/seed0.log"}
         )
-    for name in rows.loc[rows["sampler"] == "plain", "defense"].unique():
-        path = f"results/{track}/measurements/copying/{SPACE}/{name}/plain/seed0.json"
-        table = f"results/{track}/similarity/{SPACE}/{name}/plain/seed0.parquet"
-        about = {"track": track, "defense": name, "seed": 0, "sampler": "plain"}
-        found.append(
-            {"stage": "copying", "path": path, "inputs": {"similarity": [[table, sha(name)]]}}
-            | {"names": {"extractor": SPACE, "defense": name, "sampler": "plain", "seed": 0}}
-            | {"spec": {"stage": "copying", "about": about, "similarity": sha(name, 2)[:16]}}
-            | {"command": f"leakboard run {path} --force"}
-            | {"log": f"results/logs/copying/{track}/{SPACE}/{name}/plain/seed0.log"}
-        )
+    path = f"results/{track}/measurements/copying/{SPACE}/plain/seed0.json"
+    names = rows.loc[rows["sampler"] == "plain", "defense"].unique().tolist()
+    folder = f"results/{track}/similarity/{SPACE}"
+    tables = {name: f"{folder}/{name}/plain/seed0.parquet" for name in names}
+    cells = [
+        {"stage": "copying", "similarity": sha(name, 2)[:16], "features": sha(name, 3)[:16]}
+        | {"about": {"track": track, "defense": name, "seed": 0, "sampler": "plain"}}
+        for name in names
+    ]
+    found.append(
+        {"stage": "copying", "path": path}
+        | {"inputs": {"tables": [[table, sha(name)] for name, table in tables.items()]}}
+        | {"names": {"extractor": SPACE, "sampler": "plain", "seed": 0}}
+        | {"spec": {"stage": "copying", "cells": cells}}
+        | {"command": f"leakboard run {path} --force"}
+        | {"log": f"results/logs/copying/{track}/{SPACE}/plain/seed0.log"}
+    )
     return found
 
 

@@ -84,6 +84,9 @@ def plan(tmp_path: Path) -> Callable[..., Plan]:
     return planned
 
 
+NAMES = ("extractor", "attack", "sees", "defense", "sampler", "seed")  # in this order
+
+
 def artefacts(plan: Plan) -> dict[str, str]:
     """The digest of every artefact of a board, by what it is."""
     board, specs = plan.board, {"subset": plan.subset()}
@@ -102,14 +105,11 @@ def artefacts(plan: Plan) -> dict[str, str]:
     for stage, files in plan.cells().items():
         for names in files:
             for cell in plan.measured(stage, **names):
-                own = names if cell["stage"] != "membership" else _audited(cell["about"])
-                specs[" ".join([stage, *map(str, own.values())])] = cell
+                own = {**names, "defense": cell["about"]["defense"]}
+                kept = [str(own[key]) for key in NAMES if own.get(key, "") != ""]
+                specs[" ".join([stage, *kept])] = cell
     specs["gather"], specs["rank"] = plan.gather(), plan.rank()
     return {name: digest(spec) for name, spec in specs.items()}
-
-
-def _audited(about: dict[str, Any]) -> dict[str, Any]:
-    return {key: about[key] for key in ("attack", "sees", "defense", "seed")}
 
 
 def changed(plan: Callable[..., Plan], edits: dict[str, Any]) -> set[str]:
@@ -287,8 +287,8 @@ def test_rows_about_duplicates_are_asked_for_where_there_are_some(
 ) -> None:
     planted = {"track/subset/duplicates": {"images": 2, "times": 2}}
     cell = {"extractor": "pixels", "defense": "none", "sampler": PLAIN, "seed": SEED}
-    assert plan().copying(**cell)["duplicated"] is None
-    assert plan(planted).copying(**cell)["duplicated"] is not None
+    assert plan().copied(**cell)["duplicated"] is None
+    assert plan(planted).copied(**cell)["duplicated"] is not None
 
 
 def test_swapping_two_values_changes_the_digest(plan: Callable[..., Plan]) -> None:

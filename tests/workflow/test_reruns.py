@@ -46,8 +46,8 @@ def drawn(defense: str) -> set[str]:
         f"embed pixels {defense}",
         f"embed local-classifier {defense}",
         f"similarity pixels {defense}",
-        f"copying pixels {defense}",
-        f"quality local-classifier {defense}",
+        "copying pixels",
+        "quality local-classifier",
         f"theory {defense}",
         *([f"screening {defense}"] if defense == "rejection" else []),
     }
@@ -104,8 +104,9 @@ def seen(attack: str, sees: str) -> set[str]:
     return rows | {f"attack {attack} images {name}" for name in (*DEFENSES, "never-saw-members")}
 
 
-# Rows of attacks on networks. One job audits all defenses under an attack, cheap statistics: what
-# changes one of them, or adds one, makes these rows again, and no score of another defense.
+# Rows of attacks on networks. One job measures all defenses, cheap statistics: what changes one of
+# them, or adds or takes one, makes these rows again, and no score or picture of another defense.
+JUDGED = {"copying pixels", "quality local-classifier"}
 TOLD = {"membership loss weights", "membership pia weights"}
 # Who asks the classifier is told about the one defense that has one.
 SIDE = steered(0, 3)
@@ -124,7 +125,7 @@ CPSAMPLE = drawn("cpsample") | queried("cpsample") | BOARD
 BASED = ("none", "cpsample", "rejection")
 BASE = held("base") | TOLD | BOARD
 # Each is compared with none.
-BASE |= {f"{rule} {defense}" for rule in ("copying pixels", "theory") for defense in EVERY}
+BASE |= {f"theory {defense}" for defense in EVERY}
 BASE |= {job for defense in BASED for job in drawn(defense) | queried(defense)}
 AMG = drawn("amg") | queried("amg") | BOARD
 REJECTION = drawn("rejection") | queried("rejection") | BOARD
@@ -271,17 +272,16 @@ EDITS: dict[str, tuple[Callable[[Folder], object], set[str]]] = {
     ),
     "the calibration of the copy threshold": (
         changed(TRACK, "evaluation.calibration", 0.2),
-        {f"copying pixels {defense}" for defense in EVERY} | EXTRACTED | BOARD,
+        {"copying pixels"} | EXTRACTED | BOARD,
     ),
     "a threshold of the papers": (
         changed(TRACK, "evaluation.copy_thresholds.pixels", [0.8, 0.9]),
-        {f"copying pixels {defense}" for defense in EVERY} | TABLES,
+        {"copying pixels"} | TABLES,
     ),
     "what a paper reports": (
         changed(SHARED, "defenses.cpsample.reported", {"fid:local-classifier": 1.0}),
         {
-            "copying pixels cpsample",
-            "quality local-classifier cpsample",
+            *JUDGED,
             "theory cpsample",
             "membership loss predictor",
             "membership one-step images",
@@ -314,8 +314,9 @@ EDITS: dict[str, tuple[Callable[[Folder], object], set[str]]] = {
             "embed_pools pixels",
             "background pixels",
             "describe pixels",
+            "copying pixels",
         }
-        | {f"{r} pixels {d}" for r in ("embed", "similarity", "copying") for d in EVERY}
+        | {f"{r} pixels {d}" for r in ("embed", "similarity") for d in EVERY}
         | {f"theory {d}" for d in EVERY}
         | {job for job in SIDE if not job.startswith("sample")}
         | EXTRACTED
@@ -328,7 +329,7 @@ EDITS: dict[str, tuple[Callable[[Folder], object], set[str]]] = {
     "the code of the page": (remarked("report/page.py"), {"page", "all"}),
     "the code of a measuring stage": (
         remarked("stages/quality.py"),
-        {f"quality local-classifier {defense}" for defense in EVERY} | TABLES,
+        {"quality local-classifier"} | TABLES,
     ),
     "the code of a stage that measures several defenses": (
         remarked("stages/extraction.py"),
@@ -401,7 +402,7 @@ EDITS: dict[str, tuple[Callable[[Folder], object], set[str]]] = {
     ),
     "a defense that is taken out": (
         lambda board: board.change(SHARED, lambda content: content["defenses"].pop("cpsample")),
-        {"membership loss predictor", "membership one-step images"} | TOLD | BOARD,
+        {"membership loss predictor", "membership one-step images"} | JUDGED | TOLD | BOARD,
     ),
 }
 

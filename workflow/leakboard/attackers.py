@@ -53,7 +53,7 @@ class Attackers(Names):
         every = (self.scored(sees, defense, asks) for defense in self.attacked(attack))
         return sorted({target for some in every for target in some})
 
-    @property
+    @cached_property
     def every_score(self) -> list[tuple[str, str, str, int]]:
         """(attack, access, target, seed) of all scores that tell about a defense, each once."""
         return [
@@ -191,7 +191,7 @@ class Attackers(Names):
     def cells(self) -> dict[str, list[dict[str, Any]]]:
         """measurement stage -> the names of each of its files: of one cell, or of several.
 
-        One job audits all defenses under an attack: they are quick, and many look at equal scores.
+        One job measures all defenses where that is quick: a job's start takes longer.
         """
         judges, seeds = self.track.evaluation, self.track.seeds
         defenses = list(self.board.defenses)
@@ -201,13 +201,12 @@ class Attackers(Names):
             pairs = itertools.product(some, seeds)
             return [{"defense": name, "sampler": PLAIN, "seed": seed} for name, seed in pairs]
 
+        together = [{"sampler": PLAIN, "seed": seed} for seed in seeds]
         return {
             "describe": [{"extractor": name} for name in judges.extractors],
             "screening": drawn(screens),
-            "copying": [
-                {"extractor": name, **d} for name in judges.extractors for d in drawn(defenses)
-            ],
-            "quality": [{"extractor": judges.quality, **d} for d in drawn(defenses)],
+            "copying": [{"extractor": name, **d} for name in judges.extractors for d in together],
+            "quality": [{"extractor": judges.quality, **d} for d in together],
             "theory": drawn(defenses) if judges.theory else [],
             "membership": [
                 {"attack": attack, "sees": sees, "seed": seed}

@@ -27,7 +27,24 @@ class Measured(Specs):
             },
         }
 
-    def copying(self, extractor: str, defense: str, sampler: str, seed: int) -> Spec:
+    def copying(self, extractor: str, sampler: str, seed: int) -> Spec:
+        """All defenses in one feature space: what is told item by item are digests of files.
+
+        By name, so that the order of the entries reruns nothing.
+        """
+        names = sorted(self.board.defenses)
+        cells = [self.copied(extractor, name, sampler, seed) for name in names]
+        return {
+            "stage": "copying",
+            "similarities": [cell["similarity"] for cell in cells],
+            "features": [cell["features"] for cell in cells],
+            "background": digest(self.background(extractor)),
+            "pools": digest(self.embed_pools(extractor)),
+            "cells": cells,
+        }
+
+    def copied(self, extractor: str, defense: str, sampler: str, seed: int) -> Spec:
+        """One cell of the above, whose rows carry its own digest, whatever other defenses do."""
         judges = self.track.evaluation
         return {
             "stage": "copying",
@@ -67,7 +84,19 @@ class Measured(Specs):
             "extractor": entry.extractor,
         }
 
-    def quality(self, extractor: str, defense: str, sampler: str, seed: int) -> Spec:
+    def quality(self, extractor: str, sampler: str, seed: int) -> Spec:
+        """All defenses, as in `copying`."""
+        names = sorted(self.board.defenses)
+        cells = [self.graded(extractor, name, sampler, seed) for name in names]
+        return {
+            "stage": "quality",
+            "features": [cell["features"] for cell in cells],
+            "pools": digest(self.embed_pools(extractor)),
+            "cells": cells,
+        }
+
+    def graded(self, extractor: str, defense: str, sampler: str, seed: int) -> Spec:
+        """One cell of the above."""
         return {
             "stage": "quality",
             "about": self._about(defense, seed, sampler=sampler),

@@ -112,6 +112,11 @@ def filtered(plan: Plan, attack: str, sees: str, **_: Any) -> Names:
     ]
 
 
+def judged(plan: Plan, **_: Any) -> Names:
+    """Every defense, by name: one job judges the pictures of all."""
+    return [{"defense": name} for name in sorted(plan.board.defenses)]
+
+
 def theory(plan: Plan, defense: str, sampler: str, **_: Any) -> Names:
     """The pictures of a defense in the theory's space, then those of the undefended model."""
     how = plan.track.evaluation.theory

@@ -1,4 +1,4 @@
-"""Count the copies, and compare with the undefended model: rows of one defense."""
+"""Count the copies, and compare with the undefended model: rows of every defense."""
 
 from __future__ import annotations
 
@@ -11,29 +11,42 @@ from leakboard.randomness import numpy_generator
 from leakboard.stages import Files
 
 Spec = dict[str, Any]
+LISTS = {"similarities": ("tables",), "features": ("features",), "cells": ()}
 
 
 def measure(spec: Spec, files: Files) -> list[tuple[Spec, list[Measure]]]:
-    """Rows about drawn pictures. files: table, undefended, background, features, pools, split."""
-    table: Any = artefacts.read_table(files["table"][0], spec["similarity"])
+    """Rows about drawn pictures. files: tables, features, background, pools, split.
+
+    The features of one defense at a time are in memory, beside those of the audited images.
+    """
+    tables = dict(zip(spec["similarities"], files["tables"], strict=True))
+    drawn = dict(zip(spec["features"], files["features"], strict=True))
     strangers = artefacts.read_table(files["background"][0], spec["background"])
     background = strangers["similarity"].to_numpy()
-    found = copying.copies(table, background, **spec["copies"])
-    if spec["compared"]:
-        undefended: Any = artefacts.read_table(files["undefended"][0], spec["undefended"])
-        found += copying.compared(undefended, table, background, **spec["compared"])
     split = subset.read_split(files["split"][0])
-    if spec["duplicated"]:
-        members = split[split["pool"] == "members"]
-        index, times = members["index"].to_numpy(), members["times"].to_numpy()
-        found += copying.duplicated(table, background, index, times, **spec["duplicated"])
-    drawn = artefacts.read_npz(files["features"][0], spec["features"])["features"]
+    members = split[split["pool"] == "members"]
     audited = subset.audited(split)
     real = artefacts.read_npz(files["pools"][0], spec["pools"])["real"][audited["index"]]
-    member = (audited["pool"] == "members").to_numpy()
-    rng = numpy_generator("permutation", *spec["names"])
-    found += copying.permuted(drawn, real, member, rng, **spec["permuted"])
-    return [(spec, found)]
+    trained = (audited["pool"] == "members").to_numpy()
+
+    def table(digest: str) -> Any:
+        return artefacts.read_table(tables[digest], digest)
+
+    cells = []
+    for cell in spec["cells"]:
+        mine = table(cell["similarity"])
+        found = copying.copies(mine, background, **cell["copies"])
+        if cell["compared"]:
+            plain = table(cell["undefended"])
+            found += copying.compared(plain, mine, background, **cell["compared"])
+        if cell["duplicated"]:
+            index, times = members["index"].to_numpy(), members["times"].to_numpy()
+            found += copying.duplicated(mine, background, index, times, **cell["duplicated"])
+        features = artefacts.read_npz(drawn[cell["features"]], cell["features"])["features"]
+        rng = numpy_generator("permutation", *cell["names"])
+        found += copying.permuted(features, real, trained, rng, **cell["permuted"])
+        cells.append((cell, found))
+    return cells
 
 
 def promised(spec: Spec) -> list[str]:

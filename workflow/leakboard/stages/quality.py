@@ -1,4 +1,4 @@
-"""Compare the pictures with the held-out images: FID and KID of one defense."""
+"""Compare the pictures with the held-out images: FID and KID of every defense."""
 
 from __future__ import annotations
 
@@ -10,19 +10,28 @@ from leakboard.quality import out_of_class, quality
 from leakboard.stages import Files
 
 Spec = dict[str, Any]
+LISTS = {"features": ("features",), "cells": ()}
 
 
 def measure(spec: Spec, files: Files) -> list[tuple[Spec, list[Measure]]]:
-    """Rows about drawn pictures. files: features, pools, split."""
-    drawn = artefacts.read_npz(files["features"][0], spec["features"])
+    """Rows about drawn pictures. files: features, pools, split.
+
+    The features of one defense at a time are in memory, beside those of the real images.
+    """
+    given = dict(zip(spec["features"], files["features"], strict=True))
     pools = artefacts.read_npz(files["pools"][0], spec["pools"])
     split = subset.read_split(files["split"][0])
     rows = subset.rows_of_pool(split, "held-out")
-    found = quality(pools["real"][rows], drawn["features"], spec["extractor"])
-    if "classes" in drawn and (drawn["asked"] >= 0).all():
-        wrong = pools["classes"][rows] != split["label"].to_numpy()[rows]
-        found += out_of_class(drawn["classes"] != drawn["asked"], wrong, spec["extractor"])
-    return [(spec, found)]
+    cells = []
+    for cell in spec["cells"]:
+        drawn = artefacts.read_npz(given[cell["features"]], cell["features"])
+        found = quality(pools["real"][rows], drawn["features"], cell["extractor"])
+        if "classes" in drawn and (drawn["asked"] >= 0).all():
+            wrong = pools["classes"][rows] != split["label"].to_numpy()[rows]
+            other = drawn["classes"] != drawn["asked"]
+            found += out_of_class(other, wrong, cell["extractor"])
+        cells.append((cell, found))
+    return cells
 
 
 def promised(spec: Spec) -> list[str]:

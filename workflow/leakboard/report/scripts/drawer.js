@@ -88,10 +88,11 @@ function madeFrom(files, mine, opens, board) {
     const here = cells.filter(cell => mine(cell) && (opens !== EXTRACTED || file.stage === "extraction"));
     if (!here.length) continue;
     const spec = { ...file.spec, ...(cells.length > 1 || here[0].spec.about ? { cells: here.map(cell => cell.spec) } : {}) };
-    // of what all defenses share, only the files that this cell names
-    const named = here.flatMap(cell => cell.spec.targets ?? []);
+    // of what all defenses share, only the files that this cell names: its targets' or its own
+    const named = here.flatMap(cell => cell.spec.targets ?? (cell.spec.features ? [cell.defense] : []));
+    const alone = kind => file.inputs.filter(([other]) => other === kind).length === 1;
     const inputs = named.length && cells.length > 1
-      ? file.inputs.filter(([, path]) => named.some(target => path.includes(`/${target}/`))) : file.inputs;
+      ? file.inputs.filter(([kind, path]) => alone(kind) || named.some(name => path.includes(`/${name}/`))) : file.inputs;
     const list = make("dl", { className: "facts" }, ...inputs.flatMap(([kind, path, sha]) => [make("dt", {}, kind), make("dd", {}, code(path), ` sha256 ${sha}…`)]));
     found.push(
       make("h3", {}, `${file.stage}${here[0].seed === null || here[0].seed === undefined ? "" : `, seed ${here[0].seed}`}`),
