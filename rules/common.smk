@@ -4,7 +4,6 @@ in    config/config.yaml, config/tracks/*.yaml (here, or else beside this workfl
 out   PLANS, one plan per track; nothing on disk
 """
 
-import gc
 import inspect
 import os
 import shutil
@@ -14,14 +13,14 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from leakboard import leftovers, needs, resolve, run
+from leakboard import leftovers, needs, planning, resolve, run
 from leakboard.digests import canonical
 from leakboard.errors import UserError
 from leakboard.plan import Plan
 from leakboard.report import FIGURES
 from leakboard.sources import stamp
 
-gc.set_threshold(200_000, 50, 100)  # a plan is made of objects that stay: looking costs 8 % of it
+planning.spare()
 run.guard()  # jobs end with this process, and this process with `make`
 
 HOME = Path(workflow.basedir)

@@ -4,6 +4,8 @@ in    whatever there is of what the page rests on
 out   results/incomplete/{track}/*, results/incomplete/leaderboard.html
 """
 
+from itertools import chain
+
 from snakemake.io import strip_wildcard_constraints
 from snakemake.iocontainers import Wildcards
 
@@ -45,13 +47,22 @@ def needed(maker, names):
     return {k: paths(given) for k, given in getattr(rules, maker).input.items() if k != "code"}
 
 
-def everything(_):
-    """Every file that the page rests on.
+def lost(_):
+    """The files that the page rests on and that are not there, though something made of them is.
 
     Asked for by name, a file that is lost, or was removed when its job failed, is made again. Where
-    only the page is asked for, it would count as up to date, and an old board as the new one.
+    only the page is asked for, it would count as up to date, and an old board as the new one. What
+    nothing was made of yet is made anyway, for the page.
     """
-    return list(walked())
+    jobs = walked()
+    absent = {path for path in jobs if not os.path.exists(path)}
+    found = (
+        file
+        for path, (_, _, inputs) in jobs.items()
+        if path not in absent
+        for file in chain.from_iterable(inputs.values())
+    )
+    return sorted(absent.intersection(found))
 
 
 def what_there_is():

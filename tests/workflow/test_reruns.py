@@ -248,9 +248,10 @@ EDITS: dict[str, tuple[Callable[[Folder], object], set[str]]] = {
             "embed_pools local-classifier",
             "relabel groups",
             "train groups",
+            "quality local-classifier",
         }
         | SURROGATE
-        | {f"{rule} local-classifier {d}" for rule in ("embed", "quality") for d in EVERY}
+        | {f"embed local-classifier {d}" for d in EVERY}
         | AMG  # two defenses look at members through it
         | REJECTION,
     ),

@@ -12,7 +12,7 @@ from typing import Any
 
 from leakboard import drawings
 from leakboard.config import Resolved
-from leakboard.digests import digest
+from leakboard.digests import Told, digest
 from leakboard.measured import Measured
 from leakboard.names import PLAIN
 from leakboard.specs import Spec
@@ -41,7 +41,8 @@ def remembered(method: Callable[..., Any]) -> Callable[..., Any]:
         rest = order[len(given) :]
         key = (*given, *(named[name] if name in named else defaults[name] for name in rest))
         if key not in known:
-            known[key] = method(*key)
+            found = method(*key)
+            known[key] = Told(found) if isinstance(found, dict) else found
         return known[key]
 
     return answer
