@@ -151,7 +151,7 @@ class Names:
         """The ranges of picture numbers that jobs draw, by name."""
         return self._cut(self.pictures(sampler), self.track.sampling.batch_size)
 
-    @property
+    @cached_property
     def audited_shards(self) -> dict[str, ranges.Range]:
         """The ranges of audited images that the jobs of an attack ask about, by name."""
         subset = self.track.subset
