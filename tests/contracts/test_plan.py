@@ -1,6 +1,9 @@
 """What depends on what: an edit changes the digests of all that it should, and of nothing else."""
 
+import ast
 import copy
+import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,10 +15,10 @@ import pytest
 import yaml
 
 from leakboard import leftovers, needs, plugins, resolve
-from leakboard.digests import digest
+from leakboard.digests import canonical, digest
 from leakboard.drawings import curves as roc_curves
 from leakboard.plan import PLAIN, Plan
-from leakboard.sources import imports, sources
+from leakboard.sources import content, imports, sources, stamp
 
 ROOT = Path(__file__).parents[2]
 STEPS, LIBRARY = ROOT / "workflow", ROOT / "workflow" / "leakboard"
@@ -886,6 +889,86 @@ def test_an_edit_of_a_file_changes_its_content_and_not_the_list(tmp_path: Path) 
 def test_the_list_of_sources_is_sorted_and_without_repetition() -> None:
     found = sources(STEPS / "attack.py", {"attacks": "loss", "defenses": "cpsample"})
     assert all(one < other for one, other in pairwise(found))
+
+
+@pytest.mark.parametrize("file", sorted({*LIBRARY.rglob("*.py"), *STEPS.glob("*.py")}), ids=str)
+def test_imports_are_read_as_python_reads_them(file: Path) -> None:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    parts = [name.split(".")[1:] for name in names if name.startswith("leakboard.")]
+    files = {LIBRARY.joinpath(*part).with_suffix(".py") for part in parts}
+    assert set(imports(file)) == {f for f in files if f.is_file()}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from leakboard import quality, subset as s  # and a remark, with a comma",
+        "from leakboard import (\n    quality,  # one\n    subset,\n)",
+        "from leakboard import quality, \\\n    subset",
+        "import leakboard.quality, leakboard.subset",
+        "def f():\n    import leakboard.quality\n    from leakboard.subset import audited",
+    ],
+)
+def test_imports_are_found_however_they_are_written(text: str, tmp_path: Path) -> None:
+    (tmp_path / "step.py").write_text(f'"""A step."""\n\n{text}\n', encoding="utf-8")
+    assert set(imports(tmp_path / "step.py")) == {LIBRARY / "quality.py", LIBRARY / "subset.py"}
+
+
+def test_a_stamp_says_what_is_in_the_sources_and_stays_as_it_is_while_they_do(
+    tmp_path: Path,
+) -> None:
+    step = tmp_path / "step.py"
+    step.write_text("from leakboard import quality\n", encoding="utf-8")
+    made = [stamp(tmp_path / "stamps", step, {"trainers": "standard"}, tmp_path)]
+    assert made[0].name == "step,trainers=standard.txt"
+    lines = dict(line.split("  ")[::-1] for line in made[0].read_text().splitlines())
+    assert lines.keys() >= {"step.py", (LIBRARY / "quality.py").as_posix()}
+    assert len(lines) == len(sources(step, {"trainers": "standard"}))
+    os.utime(made[0], (1, 1))
+    os.utime(step, None)
+    content.cache_clear()
+    stamp(tmp_path / "stamps", step, {"trainers": "standard"}, tmp_path)
+    assert made[0].stat().st_mtime == 1
+    step.write_text("from leakboard import quality\n\nx = 2\n", encoding="utf-8")
+    content.cache_clear()
+    stamp(tmp_path / "stamps", step, {"trainers": "standard"}, tmp_path)
+    assert made[0].stat().st_mtime > 1
+    after = dict(line.split("  ")[::-1] for line in made[0].read_text().splitlines())
+    assert {name for name in lines if lines[name] != after[name]} == {"step.py"}
+
+
+def test_a_spec_is_worked_out_once_however_it_is_asked_for(plan: Callable[..., Plan]) -> None:
+    made = plan()
+    spec = made.similarity("pixels", "none", PLAIN, SEED)
+    asked = made.of(
+        "similarity",
+        track="digits",
+        seed=str(SEED),
+        sampler=PLAIN,
+        defense="none",
+        extractor="pixels",
+    )
+    assert asked is spec
+    assert digest(spec) == digest(dict(spec)) == digest(json.loads(canonical(spec)))
+
+
+def test_one_job_measures_all_defenses_of_a_feature_space_and_seed(
+    plan: Callable[..., Plan],
+) -> None:
+    made = plan({"track/seeds": [1, 2]})
+    cells = made.cells()
+    assert [len(cells[stage]) for stage in ("copying", "quality")] == [4, 2]
+    for stage, aligned in (("copying", "similarities"), ("quality", "features")):
+        spec = made.of(stage, **cells[stage][0])
+        assert [c["about"]["defense"] for c in spec["cells"]] == sorted(made.board.defenses)
+        judged = [each["defense"] for each in needs.judged(made)]
+        assert judged == sorted(made.board.defenses)  # in this order their files come
+        assert len(spec[aligned]) == len(set(spec[aligned])) == len(judged)
 
 
 def test_planning_loads_nothing_heavy() -> None:
