@@ -74,11 +74,11 @@ def spec(stage):
 def code(stage):
     """What is in the source files that a job's numbers depend on, as one input: a stamp."""
 
-    def file(wildcards):
+    def files(wildcards):
         used = PLANS[wildcards.track].plugins(stage, **wildcards) if wildcards else {}
-        return stamped(stage, tuple(used.items()))
+        return [stamped(stage, tuple(used.items()))]
 
-    return by_names(file)
+    return by_names(files)
 
 
 @cache
