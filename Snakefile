@@ -14,6 +14,7 @@ configfile: "config/config.yaml"
 report: "workflow/report/workflow.rst"
 
 
+include: "rules/home.smk"
 include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/training.smk"

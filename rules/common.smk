@@ -1,15 +1,10 @@
 """What rules share: the resolved configuration, specs for `params:`, and sources for `input:`.
 
-in    config/config.yaml, config/tracks/*.yaml (here, or else beside this workflow)
+in    HOME; config/config.yaml, config/tracks/*.yaml (here, or else beside this workflow)
 out   PLANS, one plan per track; nothing on disk
 """
 
-import os
 import shutil
-import sys
-from pathlib import Path
-
-from snakemake.exceptions import WorkflowError
 
 from leakboard import leftovers, needs, resolve, run
 from leakboard.digests import canonical
@@ -20,17 +15,15 @@ from leakboard.sources import sources
 
 run.guard()  # jobs end with this process, and this process with `make`
 
-HOME = Path(workflow.basedir)
+PLACES = [Path(), HOME] if HOME else [Path()]
 GPU = config.pop("gpu", run.gpu())  # GPUs that a network's job asks for, from here or a profile
 REPORTED = "config/reported.yaml"
-if not Path(REPORTED).is_file():
+if not Path(REPORTED).is_file() and HOME:
     REPORTED = str(HOME / REPORTED)
 NAMED = ", ".join(os.path.relpath(f) for f in workflow.configfiles) or "config/config.yaml"
 
 try:
-    PLANS = {
-        name: Plan(board) for name, board in resolve.read(config, NAMED, [Path(), HOME]).items()
-    }
+    PLANS = {name: Plan(board) for name, board in resolve.read(config, NAMED, PLACES).items()}
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -58,7 +51,9 @@ def code(stage):
 
     def files(wildcards):
         used = PLANS[wildcards.track].plugins(stage, **wildcards) if wildcards else {}
-        found = sources(HOME / "workflow" / f"{stage}.py", used)
+        found = sources(step(stage), used)
+        if HOME is None:  # the step is a copy whose path changes, and its release is tagged
+            return [str(f) for f in found if f != step(stage)]
         return [os.path.relpath(f) if f.is_relative_to(HOME) else str(f) for f in found]
 
     return files

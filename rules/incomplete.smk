@@ -12,7 +12,8 @@ from snakemake_logger_plugin_leakboard.words import title
 
 def jobs():
     """Every job that the page rests on, by the path of each file that it makes."""
-    makers = [(each.name, output) for each in workflow.rules for output in each.output]
+    # by the names that they have here, whatever a workflow that takes this one as a module says
+    makers = [(name, out) for name, each in rules._rules.items() for out in each.rule.output]
     found, todo = {}, [rules.page.output.html]
     while todo:
         path = todo.pop()
