@@ -33,8 +33,17 @@ def main() -> None:
     verify = commands.add_parser("verify", help="compute every number again from its files")
     verify.add_argument("--root", type=Path, default=Path("results"), help="the results folder")
     merge = commands.add_parser("merge", help="make one board of those of several machines")
-    merge.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a results folder")
+    merge.add_argument(
+        "folders", nargs="+", type=Path, metavar="DIR", help="a results folder, or a bundle"
+    )
     merge.add_argument("--to", type=Path, required=True, metavar="DIR", help="a new folder")
+    bundle = commands.add_parser("bundle", help="pack finished boards into one file for `merge`")
+    bundle.add_argument("file", type=Path, metavar="FILE.tar.gz", help="a new file")
+    bundle.add_argument("--root", type=Path, default=Path("results"), help="the results folder")
+    bundle.add_argument("--track", action="append", default=[], help="one of them; else all")
+    bundle.add_argument(
+        "--pictures", action="store_true", help="with pictures, drawn and real, and their features"
+    )
     arguments, rest = parser.parse_known_args()
     if rest and arguments.command not in ("run", "board"):
         parser.error(f"unknown arguments: {' '.join(rest)}")
@@ -53,6 +62,10 @@ def main() -> None:
             sys.exit(_judging("verify").main(arguments.root))
         elif arguments.command == "merge":
             _judging("merge").main(arguments.folders, arguments.to)
+        elif arguments.command == "bundle":
+            from leakboard import bundle as packer
+
+            packer.main(arguments.root, arguments.file, arguments.track, arguments.pictures)
         else:
             from leakboard import docs as writer
 
