@@ -6,7 +6,7 @@ out   PLANS, one plan per track; nothing on disk
 
 import shutil
 
-from leakboard import leftovers, needs, resolve, run
+from leakboard import assets, leftovers, needs, resolve, run
 from leakboard.digests import canonical
 from leakboard.errors import UserError
 from leakboard.plan import Plan
@@ -89,7 +89,7 @@ def init_files(wildcards):
     """The weights that a training starts from: of a network made here, or of a folder."""
     folder = PLANS[wildcards.track].init_folder(wildcards.network)
     if folder:
-        return [f"{folder}/diffusion_pytorch_model.safetensors"]
+        return [f"{assets.place(folder)}/diffusion_pytorch_model.safetensors"]
     return made("train", "weights", "init")(wildcards)
 
 

@@ -1,4 +1,4 @@
-"""Archives: files in one .tar.gz that says what is in it, and that nobody has to trust.
+"""Archives: files in one .tar or .tar.gz that says what is in it, and that nobody has to trust.
 
 The first member, `manifest.json`, names every other one with its size and SHA-256. Equal content
 gives equal bytes: names are sorted, and there are no times and no owners.
@@ -14,7 +14,7 @@ import shutil
 import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -29,7 +29,10 @@ CHUNK = 2**20
 
 
 def pack(to: Path, files: Mapping[str, Path | bytes], said: Mapping[str, Any]) -> int:
-    """Write files by name into one archive; its size in bytes. `said` goes into the manifest."""
+    """Write files by name into one archive; its size in bytes. `said` goes into the manifest.
+
+    It is compressed where its name says so: .gz or .tgz.
+    """
     listed: dict[str, tuple[int, str]] = {
         name: (len(file), hashlib.sha256(file).hexdigest())
         if isinstance(file, bytes)
@@ -37,10 +40,14 @@ def pack(to: Path, files: Mapping[str, Path | bytes], said: Mapping[str, Any]) -
         for name, file in files.items()
     }
     manifest = json_text({**said, "files": listed}).encode()
+    if len(manifest) > LARGEST:
+        raise UserError(f"{to}: {len(files):,} files are too many for one archive; pack fewer")
+    squeezed = to.suffix in (".gz", ".tgz")
     with (
         atomic(to) as temporary,
         temporary.open("wb") as raw,
-        gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed,  # no name and no time in it
+        # no name and no time in it
+        gzip.GzipFile("", "wb", 6, raw, mtime=0) if squeezed else nullcontext(raw) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
         _add(archive, MANIFEST, len(manifest), io.BytesIO(manifest))
@@ -59,7 +66,9 @@ def unpack(file: Path, folder: Path) -> dict[str, Any]:
     ever read than that. What was written by then is the caller's to remove.
     """
     with _refusing(file), file.open("rb") as raw, gzip.GzipFile(fileobj=raw) as packed:
-        stream = _Bounded(packed, LARGEST + HEADERS)
+        squeezed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        stream = _Bounded(packed if squeezed else raw, LARGEST + HEADERS)
         with tarfile.open(fileobj=stream, mode="r|") as archive:  # type: ignore[call-overload]
             manifest = _manifest(archive)
             listed: dict[str, list[Any]] = manifest["files"]
@@ -92,7 +101,7 @@ def named(name: str) -> PurePosixPath:
 class _Bounded:
     """A stream of which no more than `left` bytes are read."""
 
-    def __init__(self, stream: gzip.GzipFile, left: int) -> None:
+    def __init__(self, stream: gzip.GzipFile | IO[bytes], left: int) -> None:
         self.stream, self.left = stream, left
 
     def read(self, size: int) -> bytes:

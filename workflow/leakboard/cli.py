@@ -8,8 +8,12 @@ import sys
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from leakboard.errors import UserError
+
+if TYPE_CHECKING:
+    from leakboard.config import Resolved
 
 
 def main() -> None:
@@ -44,6 +48,16 @@ def main() -> None:
     bundle.add_argument(
         "--pictures", action="store_true", help="with pictures, drawn and real, and their features"
     )
+    assets = commands.add_parser(
+        "assets", help="what the configuration reads from outside: for machines without internet"
+    )
+    assets.add_argument("--config", type=Path, default=Path("config/config.yaml"))
+    some = assets.add_subparsers(dest="action", required=True)
+    some.add_parser("list", help="files, sizes, SHA-256, and where they are")
+    export = some.add_parser("export", help="pack them into one file")
+    export.add_argument("file", type=Path, metavar="FILE.tar", help="a new file")
+    import_ = some.add_parser("import", help="put them into the cache: $LEAKBOARD_CACHE")
+    import_.add_argument("file", type=Path, metavar="FILE.tar")
     arguments, rest = parser.parse_known_args()
     if rest and arguments.command not in ("run", "board"):
         parser.error(f"unknown arguments: {' '.join(rest)}")
@@ -66,12 +80,42 @@ def main() -> None:
             from leakboard import bundle as packer
 
             packer.main(arguments.root, arguments.file, arguments.track, arguments.pictures)
+        elif arguments.command == "assets":
+            _assets(arguments)
         else:
             from leakboard import docs as writer
 
             writer.write(arguments.root)
     except UserError as error:
         sys.exit(f"leakboard: {error}")
+
+
+def _assets(arguments: argparse.Namespace) -> None:
+    from leakboard import assets
+
+    if arguments.action == "import":
+        assets.import_(arguments.file)
+        return
+    paths = assets.asked(_tracks(arguments.config))
+    if arguments.action == "export":
+        assets.export(paths, arguments.file)
+    elif paths:
+        assets.show(paths)
+    else:
+        print(f"{arguments.config}: its tracks read nothing from outside the repository")
+
+
+def _tracks(config: Path) -> list[Resolved]:
+    """The tracks of a configuration, as a run in the folder above it reads them."""
+    import yaml
+
+    from leakboard import resolve
+
+    try:
+        shared = yaml.safe_load(config.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{config}: cannot be read ({error}); name it with --config") from error
+    return list(resolve.read(shared, str(config), [Path()]).values())
 
 
 def _judging(name: str) -> ModuleType:

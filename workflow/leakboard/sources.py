@@ -11,6 +11,7 @@ from leakboard import plugins
 
 PLUMBING = {  # modules that cannot change a number
     "artefacts",
+    "assets",
     "digests",
     "errors",
     "files",
