@@ -15,6 +15,9 @@ from leakboard.sources import sources
 
 run.guard()  # jobs end with this process, and this process with `make`
 
+if run.only_board() and not workflow.modifier.is_main_snakefile():
+    raise WorkflowError("leakboard: a module runs jobs, and makes no board of what there is")
+
 PLACES = [Path(), HOME] if HOME else [Path()]
 GPU = config.pop("gpu", run.gpu())  # GPUs that a network's job asks for, from here or a profile
 REPORTED = "config/reported.yaml"

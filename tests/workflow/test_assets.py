@@ -90,6 +90,7 @@ def test_a_file_and_a_folder_are_read_from_the_cache_where_their_paths_are_not(
     # what is exported from the cache is the same archive
     assets.export(["own/data.npz", "own/faces"], tmp_path / "again.tar")
     assert (tmp_path / "again.tar").read_bytes() == (tmp_path / "all.tar").read_bytes()
+    (cache / "assets" / content).chmod(0o644)  # nobody writes there by mistake
     (cache / "assets" / content).write_bytes(b"other")
     with pytest.raises(UserError, match=r"not what own/data\.npz was; remove it and import"):
         loads[0]()

@@ -130,6 +130,14 @@ def test_a_module_is_taken_from_a_repository_beside_an_installed_package(
     assert "clone the repository" in said(user, "--sdm", "conda")
 
 
+def test_a_module_does_not_run_everything_when_asked_for_the_board_of_what_there_is(
+    sources: Folder, user: Folder
+) -> None:
+    take(user, quoted(sources))
+    user.env["LEAKBOARD_BOARD"] = "1"  # as `leakboard board` sets it
+    assert "makes no board of what there is" in said(user)
+
+
 def test_an_image_that_is_not_there_is_named_with_the_command_that_builds_it(
     sources: Folder,
 ) -> None:

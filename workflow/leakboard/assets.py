@@ -135,6 +135,8 @@ def import_(archive: Path) -> None:
                 raise UserError(f"{archive}: {path}: not what its name says; export it again")
             if not _copy(content).exists():
                 _copy(content).parent.mkdir(parents=True, exist_ok=True)
+                for file in content:
+                    (new / file).chmod(0o444)
                 new.rename(_copy(content))
             write_bytes(_note(path), canonical({"path": path, "files": content}).encode())
             print(f"{path}: {len(content):,} files, in {cache()}")
