@@ -26,7 +26,7 @@ if HOME:
     HOME = Path(os.path.normpath(HOME.parent))
     SOURCES = HOME / "workflow"  # of the library: for this process, and for its jobs
     inherited = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
-    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(SOURCES), *inherited]))
+    os.environ.update(PYTHONPATH=os.pathsep.join(dict.fromkeys([str(SOURCES), *inherited])))
     sys.path.insert(0, str(SOURCES))
     import leakboard  # unless it is there already: Snakemake's loggers are loaded before
 

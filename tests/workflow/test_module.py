@@ -70,6 +70,10 @@ def test_what_one_of_the_two_made_the_other_takes(sources: Folder, tmp_path: Pat
     assert both.jobs(*WRAPPER, trained) == {"train pretrained"}
 
 
+def test_a_finished_board_is_finished_for_the_wrapper_too(board: Folder) -> None:
+    assert board.jobs(*WRAPPER) == board.jobs() == set()
+
+
 def test_a_user_takes_the_workflow_as_a_module(
     sources: Folder, planned: set[str], user: Folder
 ) -> None:
