@@ -76,7 +76,8 @@ def plan(jobs: Iterable[Mapping[str, Any]], stages: Sequence[str], results: str)
 def main(results: Path, as_json: bool) -> int:
     """Print the state of the board in `results`; return the exit code.
 
-    That is 0 when all is done, 3 when not yet, 1 when a job failed. Raises UserError where no run has said which jobs there are.
+    That is 0 when all is done, 3 when not yet, 1 when a job failed. Raises UserError where no run
+    has said which jobs there are.
     """
     planned = _planned(results)
     states = survey(results, planned["jobs"])
