@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
+
 BEAT = 5.0  # seconds
 KEPT = 9  # logs of earlier attempts
 END = 4096  # bytes in which the last line is looked for
@@ -61,7 +63,8 @@ def speaking_to(log: Path) -> Iterator[tuple[int, Ending]]:
     And what will be said of how the step ended: the caller says so when it did not end well.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    progress, start = Path(f"{log}.progress"), time.monotonic()
+    progress = Path(f"{log}.progress")
+    start = time.monotonic() - (time.time() - psutil.Process().create_time())  # with all imports
     log.unlink(missing_ok=True)  # it may be kept under another name
     progress.unlink(missing_ok=True)
     file = open(log, "w+", buffering=1, encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
@@ -107,9 +110,11 @@ def speaking_to(log: Path) -> Iterator[tuple[int, Ending]]:
             file.close()
 
 
-def is_mark(line: str) -> bool:
-    """Whether a line of a log is its first or last, and not what the step said."""
-    return bool(OPENING.fullmatch(line) or CLOSING.fullmatch(line))
+def said(log: Path) -> str:
+    """What a step said, between the first and the last line of its log."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    marks = (OPENING, CLOSING)
+    return "\n".join(x for x in lines if not any(mark.fullmatch(x) for mark in marks)).strip()
 
 
 def opening(log: Path) -> Opening | None:

@@ -84,7 +84,7 @@ def main(results: Path, as_json: bool) -> int:
     left, counts = remaining(results, states), count(planned["stages"], states)
     if as_json:
         about = {key: planned[key] for key in ("at", "host")}
-        open_ = [asdict(each) for each in states if each.state not in ("done", "waiting")]
+        open_ = [asdict(e) for e in states if e.state != "done" and (e.state != "waiting" or e.why)]
         print(
             json.dumps({**about, "stages": counts, "jobs": open_, "seconds_left": left}, indent=1)
         )
@@ -186,7 +186,7 @@ def told(
     end = f"{done} of {jobs} jobs done ({100 * done // max(1, jobs)} %)"
     if done < jobs and left is not None:
         end += f", about {progress.clock(left)} left"
-        end += "" if total["running"] else " when one job runs at a time; none does now"
+        end += "" if total["running"] else " with one job at a time"
     elif done < jobs and not total["running"]:
         end += ", none runs"
     return [*lines, "", end]
