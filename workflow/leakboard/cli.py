@@ -30,7 +30,7 @@ def main() -> None:
         "status",
         help="say what is done, runs, failed or waits: exit code 0 all done; 3 not yet, 1 failed",
         description="From files alone, as of the last `leakboard run`: on any machine that sees"
-        " them, during a run and after it.",
+        " them, during a run and after it. Exit code 0: all is done; 3: not yet; 1: a job failed.",
     )
     status.add_argument("results", nargs="?", type=Path, default=Path("results"))
     status.add_argument("--json", action="store_true", help="for scripts")
