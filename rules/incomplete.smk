@@ -33,8 +33,12 @@ def plan_jobs():
         for track, plan in PLANS.items()
         for names in needs.pictures(plan)
     ]
-    some = {each["log"]: each for each in [*jobs().values(), *previews]}
-    status.plan(some.values(), [each.name for each in workflow.rules], "results")
+    undone = {str(file) for each in workflow.dag.needrun_jobs() for file in each.output}
+    planned = {
+        each["log"]: {**each, "undone": not undone.isdisjoint(each["outputs"].values())}
+        for each in [*jobs().values(), *previews]
+    }
+    status.plan(planned.values(), [each.name for each in workflow.rules], "results")
 
 
 def what_there_is():

@@ -27,13 +27,19 @@ class Board:
         self.jobs = [self.job("subset", "tiny")]
         self.jobs += [self.job("train", f"net{i}") for i in range(4)]
         self.jobs += [self.job("sample", f"{i}") for i in range(3)]
-        status.plan(self.jobs, [*STAGES, "unused"], str(results))
+        self.plan(age=10_000)
+
+    def plan(self, age: float) -> None:
+        """As a run does when it begins, `age` seconds ago."""
+        status.plan(self.jobs, [*STAGES, "unused"], str(self.results))
+        os.utime(self.results / status.PLANNED, (time.time() - age,) * 2)
 
     def job(self, stage: str, name: str) -> dict:
         at = self.results
         outputs = {kind: f"{at}/tiny/{stage}/{name}.{kind}" for kind in ("npz", "json")}
         log = f"{at}/logs/{stage}/{name}.log"
-        return {"rule": stage, "title": f"{stage} {name}", "log": log, "outputs": outputs}
+        about = {"rule": stage, "title": f"{stage} {name}", "undone": name != "net1"}
+        return {**about, "log": log, "outputs": outputs}
 
     def done(self, number: int, seconds: float = 10.0) -> None:
         job = self.jobs[number]
@@ -116,6 +122,22 @@ def test_exit_codes_tell_done_from_not_yet_and_failed(board, capsys) -> None:
     assert status.main(board.results, as_json=False) == 1
     Path(board.jobs[3]["log"]).write_text("")  # as Snakemake leaves it when Python cannot start
     assert status.main(board.results, as_json=False) == 1
+
+
+def test_what_was_before_the_last_run_began_is_to_be_done_again(board) -> None:
+    for number in (0, 2):
+        board.done(number)
+    board.log(3, f"# {stamp()} failed after 3.0 s: no\n")
+    board.live(4, silent=1000)
+    board.live(5)
+    board.log(6, "")
+    told = [each.state for each in board.states()]
+    assert told == ["done", "waiting", "done", "failed", "lost", "running", "lost", "waiting"]
+    board.plan(age=-60)  # all of this is older than the plan
+    told = [each.state for each in board.states()]
+    assert told == [*("waiting", "waiting", "done"), *["waiting"] * 5]  # train net1 needs no run
+    board.plan(age=100)
+    assert board.states()[0].state == "done"
 
 
 def test_scripts_get_the_same_as_json(board, capsys) -> None:
@@ -220,7 +242,7 @@ def test_a_folder_without_a_run_is_named_with_the_cure(tmp_path) -> None:
 def test_five_thousand_jobs_are_told_in_a_second_without_torch_or_snakemake(tmp_path) -> None:
     board = Board(tmp_path / "results")
     board.jobs = [board.job(STAGES[i % 4], f"{i % 70}/{i}") for i in range(5000)]
-    status.plan(board.jobs, STAGES, str(board.results))
+    board.plan(age=10_000)
     for i in range(4000):
         board.done(i)
     for i in range(4000, 4100):

@@ -1,8 +1,8 @@
 """`leakboard status`: what is done, runs, failed or waits, and how long it will take; from files.
 
 No Snakemake and no SLURM is asked, so it works on any machine that sees the results folder, while a
-run is going on and after it was killed. Which jobs there are was written down by the last
-`leakboard run`: a file that exists counts as done, whatever the config says by now.
+run is going on and after it was killed. Which jobs there are, and which of them it has to do, was
+written down by the last `leakboard run`; what the config says by now is not known here.
 """
 
 from __future__ import annotations
@@ -57,13 +57,15 @@ class State:
 def plan(jobs: Iterable[Mapping[str, Any]], stages: Sequence[str], results: str) -> None:
     """Write down which jobs there are: each has a rule, a title, a log and outputs, by name.
 
-    `stages` are the rules in running order. A disk that is full ends no run here.
+    Those that are `undone` are to be made, also where there are files already. `stages` are the
+    rules in running order. A disk that is full ends no run here.
     """
     listed = [
         {
             "stage": each["rule"],
             "title": each["title"],
             "log": os.path.relpath(each["log"], results),
+            "undone": each["undone"],
             "outputs": [os.path.relpath(path, results) for path in each["outputs"].values()],
         }
         for each in jobs
@@ -97,7 +99,7 @@ def main(results: Path, as_json: bool) -> int:
 
 def survey(results: Path, jobs: Sequence[Mapping[str, Any]]) -> list[State]:
     """The state of every job, in the order in which they were written down."""
-    now = clock(results / "logs")
+    now, since = clock(results / "logs"), _time(results / PLANNED) - 2.0  # clocks are not exact
     there = {
         os.path.relpath(os.path.join(folder, name), results)
         for folder, _, names in os.walk(results / "logs")
@@ -105,17 +107,26 @@ def survey(results: Path, jobs: Sequence[Mapping[str, Any]]) -> list[State]:
     }
     outputs = [str(results / path) for job in jobs for path in job["outputs"]]
     with ThreadPoolExecutor(16) as pool:  # a network's file system takes its time for each
-        exists = dict(zip(outputs, pool.map(os.path.exists, outputs, chunksize=64), strict=True))
+        made = dict(zip(outputs, pool.map(_time, outputs, chunksize=64), strict=True))
     found = []
     for job in jobs:
         this = State(job["stage"], job["title"], str(results / job["log"]))
-        live = f"{job['log']}.progress" in there and _live(this, now)
-        if not live and all(exists[str(results / path)] for path in job["outputs"]):
+        oldest = min(made[str(results / path)] for path in job["outputs"])
+        live = f"{job['log']}.progress" in there and _live(this, now, since)
+        if not live and oldest > (since if job["undone"] else 0.0):
             this.state = "done"
-        elif not live and job["log"] in there:
+        elif not live and job["log"] in there and _time(this.log) > since:
             _ended(this)
         found.append(this)
     return found
+
+
+def _time(path: str | Path) -> float:
+    """When a file was written; 0 where there is none."""
+    try:
+        return os.stat(path).st_mtime
+    except OSError:
+        return 0.0
 
 
 def clock(folder: Path) -> float:
@@ -202,12 +213,12 @@ def _planned(results: Path) -> dict[str, Any]:
         ) from None
 
 
-def _live(this: State, now: float) -> bool:
+def _live(this: State, now: float, since: float) -> bool:
     """Whether a job runs, or nobody knows what became of it; fills in what is known of it."""
-    try:
-        silent = now - os.stat(f"{this.log}.progress").st_mtime
-    except OSError:  # it has ended just now
+    beat = _time(f"{this.log}.progress")
+    if beat <= since:  # it has ended just now, or the last run knows of its end and does it again
         return False
+    silent = now - beat
     if who := logs.opening(Path(this.log)):
         this.host, this.slurm, this.attempt = who.host, who.slurm, who.attempt
         this.elapsed = max(0.0, now - who.at)
