@@ -44,6 +44,7 @@ onstart:
     if run.only_board():
         show_what_there_is(after_failure=False)
         sys.exit()
+    plan_jobs()
 
 
 onsuccess:

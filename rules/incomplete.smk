@@ -2,10 +2,12 @@
 
 in    whatever there is of what the page rests on
 out   results/incomplete/{track}/*, results/incomplete/leaderboard.html
+      results/logs/jobs.json   which jobs there are, for `leakboard status`
 """
 
 from snakemake.iocontainers import Wildcards
 
+from leakboard import status
 from leakboard.stages import DERIVED, MEASURED
 from snakemake_logger_plugin_leakboard.words import title
 
@@ -23,6 +25,21 @@ def jobs():
             found[path] = job(maker, match.groupdict())
             todo += [file for files in found[path]["inputs"].values() for file in files]
     return found
+
+
+def plan_jobs():
+    """Write down every job there is, and the previews that only `all` asks for."""
+    previews = [
+        job("preview", {"track": track, **names})
+        for track, plan in PLANS.items()
+        for names in needs.pictures(plan)
+    ]
+    undone = {str(file) for each in workflow.dag.needrun_jobs() for file in each.output}
+    planned = {
+        each["log"]: {**each, "undone": not undone.isdisjoint(each["outputs"].values())}
+        for each in [*jobs().values(), *previews]
+    }
+    status.plan(planned.values(), [each.name for each in workflow.rules], "results")
 
 
 def what_there_is():

@@ -30,6 +30,14 @@ def main() -> None:
     commands.add_parser(
         "board", help="make tables and a page of what there is, and run nothing", add_help=False
     )
+    status = commands.add_parser(
+        "status",
+        help="say what is done, runs, failed or waits: exit code 0 all done; 3 not yet, 1 failed",
+        description="From files alone, as of the last `leakboard run`: on any machine that sees"
+        " them, during a run and after it. Exit code 0: all is done; 3: not yet; 1: a job failed.",
+    )
+    status.add_argument("results", nargs="?", type=Path, default=Path("results"))
+    status.add_argument("--json", action="store_true", help="for scripts")
     list_ = commands.add_parser("list", help="name the methods that can be used in the config")
     list_.add_argument("group", nargs="?", help="defenses, attacks, trainers, ...")
     docs = commands.add_parser("docs", help="write the JSON schemas and config/README.md anew")
@@ -70,6 +78,10 @@ def main() -> None:
             from leakboard import stamps
 
             sys.exit(stamps.check(arguments.results))
+        elif arguments.command == "status":
+            from leakboard import status as teller
+
+            sys.exit(teller.main(arguments.results, arguments.json))
         elif arguments.command == "list":
             _list(arguments.group)
         elif arguments.command == "verify":

@@ -16,6 +16,7 @@ PLUMBING = {  # modules that cannot change a number
     "errors",
     "files",
     "job",
+    "logs",
     "progress",
     "plugins",
     "signals",
