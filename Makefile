@@ -18,9 +18,10 @@ test: .venv/dev .venv/browser lint ## everything that CI runs
 lint: .venv/dev ## style, types, workflow
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakefmt --check Snakefile workflow/Snakefile rules
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
+	$(BIN)/snakemake --lint --snakefile workflow/Snakefile
 
 docs: .venv/run ## write the generated pages anew
 	$(BIN)/leakboard docs

@@ -14,6 +14,7 @@ configfile: "config/config.yaml"
 report: "workflow/report/workflow.rst"
 
 
+include: "rules/home.smk"
 include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/training.smk"
@@ -43,6 +44,7 @@ onstart:
     if run.only_board():
         show_what_there_is(after_failure=False)
         sys.exit()
+    plan_jobs()
 
 
 onsuccess:

@@ -1,19 +1,14 @@
 """What rules share: the resolved configuration, specs for `params:`, and sources for `input:`.
 
-in    config/config.yaml, config/tracks/*.yaml (here, or else beside this workflow)
+in    HOME; config/config.yaml, config/tracks/*.yaml (here, or else beside this workflow)
 out   PLANS, one plan per track; nothing on disk
 """
 
 import inspect
-import os
 import shutil
-import sys
 from functools import cache
-from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
-
-from leakboard import leftovers, needs, planning, resolve, run
+from leakboard import assets, leftovers, needs, planning, resolve, run
 from leakboard.digests import canonical
 from leakboard.errors import UserError
 from leakboard.plan import Plan
@@ -23,18 +18,19 @@ from leakboard.sources import stamp
 planning.spare()
 run.guard()  # jobs end with this process, and this process with `make`
 
-HOME = Path(workflow.basedir)
+if run.only_board() and not workflow.modifier.is_main_snakefile():
+    raise WorkflowError("leakboard: a module runs jobs, and makes no board of what there is")
+
+PLACES = [Path(), HOME] if HOME else [Path()]
 GPU = config.pop("gpu", run.gpu())  # GPUs that a network's job asks for, from here or a profile
 ONE = inspect.signature(lambda wildcards: None)  # the signature of a function of a job's names
 REPORTED = "config/reported.yaml"
-if not Path(REPORTED).is_file():
+if not Path(REPORTED).is_file() and HOME:
     REPORTED = str(HOME / REPORTED)
 NAMED = ", ".join(os.path.relpath(f) for f in workflow.configfiles) or "config/config.yaml"
 
 try:
-    PLANS = {
-        name: Plan(board) for name, board in resolve.read(config, NAMED, [Path(), HOME]).items()
-    }
+    PLANS = {name: Plan(board) for name, board in resolve.read(config, NAMED, PLACES).items()}
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -84,8 +80,8 @@ def code(stage):
 @cache
 def stamped(stage, used):
     """The stamp of a step with its plug-ins: (group, method) each."""
-    step = HOME / "workflow" / f"{stage}.py"
-    return str(stamp(Path(".snakemake/sources"), step, dict(used), HOME))
+    # without HOME, the step is a copy whose path changes, and its release is tagged
+    return str(stamp(Path(".snakemake/sources"), step(stage), dict(used), own=bool(HOME)))
 
 
 def made(maker, output, need, *more):
@@ -118,7 +114,7 @@ def init_files(wildcards):
     """The weights that a training starts from: of a network made here, or of a folder."""
     folder = PLANS[wildcards.track].init_folder(wildcards.network)
     if folder:
-        return [f"{folder}/diffusion_pytorch_model.safetensors"]
+        return [f"{assets.place(folder)}/diffusion_pytorch_model.safetensors"]
     return made("train", "weights", "init")(wildcards)
 
 

@@ -2,6 +2,7 @@
 
 in    whatever there is of what the page rests on
 out   results/incomplete/{track}/*, results/incomplete/leaderboard.html
+      results/logs/jobs.json   which jobs there are, for `leakboard status`
 """
 
 from itertools import chain
@@ -9,6 +10,7 @@ from itertools import chain
 from snakemake.io import strip_wildcard_constraints
 from snakemake.iocontainers import Wildcards
 
+from leakboard import status
 from leakboard.stages import DERIVED, MEASURED
 from snakemake_logger_plugin_leakboard.words import title
 
@@ -21,10 +23,11 @@ def folder(path):
 def walked():
     """(rule, names, inputs) of every job that the page rests on, by each file that it makes."""
     makers, found, todo = {}, {}, [rules.page.output.html]
-    for each in workflow.rules:
-        for output in each.output:
+    # by the names that they have here, whatever a workflow that takes this one as a module says
+    for name, each in rules._rules.items():
+        for output in each.rule.output:
             place = folder(strip_wildcard_constraints(output))
-            makers.setdefault(place, []).append((each.name, output))
+            makers.setdefault(place, []).append((name, output))
     while todo:
         path = todo.pop()
         matches = ((maker, output.match(path)) for maker, output in makers.get(folder(path), ()))
@@ -65,13 +68,34 @@ def lost(_):
     return sorted(absent.intersection(found))
 
 
+def undone():
+    """The files that jobs have yet to make, as this run sees it."""
+    return {str(file) for each in workflow.dag.needrun_jobs() for file in each.output}
+
+
+def plan_jobs():
+    """Write down every job there is, and the previews that only `all` asks for."""
+    previews = [
+        ("preview", names, needed("preview", names))
+        for track, plan in PLANS.items()
+        for names in ({"track": track, **each} for each in needs.pictures(plan))
+    ]
+    ahead = undone()
+    jobs = [job(*known) for known in [*walked().values(), *previews]]
+    planned = {
+        each["log"]: {**each, "undone": not ahead.isdisjoint(each["outputs"].values())}
+        for each in jobs
+    }
+    status.plan(planned.values(), [each.name for each in workflow.rules], "results")
+
+
 def what_there_is():
     """Every job that the page rests on, by the path of each file that it makes, and whether it has
-    yet to make that one, as this run sees it.
+    yet to make that one.
     """
-    undone = {str(file) for each in workflow.dag.needrun_jobs() for file in each.output}
+    ahead = undone()
     jobs = {path: job(*known) for path, known in walked().items()}
-    return {path: {**each, "undone": path in undone} for path, each in jobs.items()}
+    return {path: {**each, "undone": path in ahead} for path, each in jobs.items()}
 
 
 def job(maker, names, inputs):

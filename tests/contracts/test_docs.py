@@ -2,7 +2,11 @@
 
 import copy
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -115,6 +119,25 @@ def test_the_conda_environment_asks_for_what_the_package_asks_for() -> None:
     conda = asked(content(ROOT / "envs/leakboard.yaml")["dependencies"])
     assert conda.pop("python") == set(PROJECT["requires-python"].split(","))
     assert conda == asked(PROJECT["dependencies"])
+
+
+def test_the_recipe_of_the_image_installs_what_the_package_asks_for(tmp_path: Path) -> None:
+    text = (ROOT / "envs/leakboard.def").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"^%(\w+)\n((?:(?!%).*\n)+)", text, flags=re.MULTILINE))
+    steps = sections["post"].replace("/opt/leakboard", str(tmp_path))
+    assert sections["files"].split() == ["pyproject.toml", "/opt/leakboard/pyproject.toml"]
+    shutil.copyfile(ROOT / "pyproject.toml", tmp_path / "pyproject.toml")
+    *lines, install = steps.strip().splitlines()
+    assert install.strip().startswith("python -m pip install ")
+    assert install.endswith("--requirement requirements.txt")
+    shell = ["sh", "-c", "\n".join(lines)]
+    env = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    subprocess.run(shell, check=True, env=env)
+    written = (tmp_path / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert written == PROJECT["dependencies"]
+    (version,) = re.findall(r"^From: python:(\d+\.\d+)", text, flags=re.MULTILINE)
+    wanted = PROJECT["requires-python"].removeprefix(">=")
+    assert tuple(map(int, version.split("."))) >= tuple(map(int, wanted.split(".")))
 
 
 def test_every_rule_names_an_environment_that_exists() -> None:

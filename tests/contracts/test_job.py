@@ -35,6 +35,14 @@ def step(folder: Path, body: str, **env: str) -> subprocess.CompletedProcess[str
     )
 
 
+def said(log: Path) -> str:
+    """What a step wrote, between the first and the last line of its log."""
+    first, *lines, last = log.read_text().splitlines(keepends=True)
+    assert first.startswith("# ")
+    assert last.startswith("# ")
+    return "".join(lines)
+
+
 def test_all_that_a_step_says_is_in_its_log_and_none_on_the_terminal(tmp_path: Path) -> None:
     body = """
 print('a print')
@@ -72,7 +80,7 @@ with atomic('out/a.npz') as path:
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr == "leakboard: config.yaml: tracks: no track x; did you mean y?\n"
-    assert (tmp_path / "logs/a.log").read_text() == done.stderr
+    assert said(tmp_path / "logs/a.log") == done.stderr
     assert not (tmp_path / "perf").exists()
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -80,7 +88,7 @@ with atomic('out/a.npz') as path:
 def test_under_a_display_the_message_is_in_the_log_only(tmp_path: Path) -> None:
     done = step(tmp_path, "raise UserError('no')", LEAKBOARD_DISPLAY="1")
     assert (done.returncode, done.stderr) == (1, "")
-    assert (tmp_path / "logs/a.log").read_text() == "leakboard: no\n"
+    assert said(tmp_path / "logs/a.log") == "leakboard: no\n"
 
 
 def test_a_defect_is_named_and_its_traceback_is_in_the_log(tmp_path: Path) -> None:
@@ -89,7 +97,7 @@ def test_a_defect_is_named_and_its_traceback_is_in_the_log(tmp_path: Path) -> No
     assert done.stderr.splitlines() == [
         "leakboard: KeyError: 'key' (the traceback is in logs/a.log)"
     ]
-    log = (tmp_path / "logs/a.log").read_text()
+    log = said(tmp_path / "logs/a.log")
     assert "Traceback" in log
     assert log.endswith(done.stderr)
 
@@ -102,7 +110,7 @@ def test_an_exit_and_an_interrupt_pass_through(tmp_path: Path) -> None:
 def test_within_a_workflow_an_interrupt_is_a_line_in_the_log(tmp_path: Path) -> None:
     done = step(tmp_path, "raise KeyboardInterrupt", LEAKBOARD_WORKFLOW_PID=identity(os.getpid()))
     assert (done.returncode, done.stderr) == (130, "")
-    assert (tmp_path / "logs/a.log").read_text() == "leakboard: interrupted\n"
+    assert said(tmp_path / "logs/a.log") == "leakboard: interrupted\n"
 
 
 def test_a_full_disk_is_said_in_words_and_the_old_file_is_kept(tmp_path: Path) -> None:

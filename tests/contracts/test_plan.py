@@ -924,22 +924,22 @@ def test_a_stamp_says_what_is_in_the_sources_and_stays_as_it_is_while_they_do(
 ) -> None:
     step = tmp_path / "step.py"
     step.write_text("from leakboard import quality\n", encoding="utf-8")
-    made = [stamp(tmp_path / "stamps", step, {"trainers": "standard"}, tmp_path)]
+    made = [stamp(tmp_path / "stamps", step, {"trainers": "standard"})]
     assert made[0].name == "step,trainers=standard.txt"
     lines = dict(line.split("  ")[::-1] for line in made[0].read_text().splitlines())
-    assert lines.keys() >= {"step.py", (LIBRARY / "quality.py").as_posix()}
+    assert lines.keys() >= {step.as_posix(), "leakboard/quality.py"}
     assert len(lines) == len(sources(step, {"trainers": "standard"}))
     os.utime(made[0], (1, 1))
     os.utime(step, None)
     content.cache_clear()
-    stamp(tmp_path / "stamps", step, {"trainers": "standard"}, tmp_path)
+    stamp(tmp_path / "stamps", step, {"trainers": "standard"})
     assert made[0].stat().st_mtime == 1
     step.write_text("from leakboard import quality\n\nx = 2\n", encoding="utf-8")
     content.cache_clear()
-    stamp(tmp_path / "stamps", step, {"trainers": "standard"}, tmp_path)
+    stamp(tmp_path / "stamps", step, {"trainers": "standard"})
     assert made[0].stat().st_mtime > 1
     after = dict(line.split("  ")[::-1] for line in made[0].read_text().splitlines())
-    assert {name for name in lines if lines[name] != after[name]} == {"step.py"}
+    assert {name for name in lines if lines[name] != after[name]} == {step.as_posix()}
 
 
 def test_a_spec_is_worked_out_once_however_it_is_asked_for(plan: Callable[..., Plan]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from leakboard.progress import Progress, clock, expected_seconds, read, report
+from leakboard.progress import Progress, clock, expected_seconds, look, read, report
 
 
 def test_nothing_is_promised_before_the_first_job_has_started() -> None:
@@ -93,6 +93,8 @@ def test_a_failed_job_is_not_done_and_is_forgiven_when_it_starts_again() -> None
 def test_a_report_is_read_back(tmp_path: Path) -> None:
     report(tmp_path / "a.log", 3, 10)
     assert read(tmp_path / "a.log") == (3, 10)
+    report(tmp_path / "a.log", 10, 10)
+    assert (look(tmp_path / "a.log") or ())[:3] == (10, 10, 3)
 
 
 def test_reports_are_written_twice_a_second_at_most_but_the_last_one_always(tmp_path: Path) -> None:
@@ -109,7 +111,7 @@ def test_no_report_a_broken_one_and_one_of_an_earlier_attempt_are_none(tmp_path:
     file = Path(f"{log}.progress")
     file.write_text("12")
     assert read(log) is None
-    file.write_text("12 20\n")
+    file.write_text("12 20 3 4.5\n")
     os.utime(file, (1.0, 1.0))
     assert read(log, since=time.time() - 5) is None
     assert read(log) == (12, 20)

@@ -145,3 +145,19 @@ def fresh(finished: Folder, tmp_path: Path) -> Folder:
     shutil.copytree(finished.path, tmp_path / "fresh", ignore=made, copy_function=shutil.copyfile)
     (tmp_path / "fresh/results").mkdir()
     return Folder(tmp_path / "fresh")
+
+
+@pytest.fixture(scope="session")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    """A clone of the sources, which nobody runs in."""
+    return clone(tmp_path_factory.mktemp("clone") / "leakboard")
+
+
+@pytest.fixture
+def user(sources: Folder, tmp_path: Path) -> Folder:
+    """The folder of a user of the module, with a configuration and nothing else."""
+    (tmp_path / "user").mkdir()
+    shutil.copytree(TINY, tmp_path / "user/config", copy_function=shutil.copyfile)
+    place = Folder(tmp_path / "user")
+    place.env["PYTHONPATH"] = str(sources.path / "workflow")
+    return place

@@ -220,6 +220,46 @@ def test_a_killed_make_ends_the_workflow_and_its_steps(folder: Path) -> None:
         assert until(lambda: gone(step), 2.0)
 
 
+SAVING = """Path('pid').write_text(str(os.getpid()))
+    try:
+        time.sleep(60)
+    except BaseException:
+        time.sleep(3)
+        Path('saved').touch()
+        raise"""
+
+
+@pytest.mark.parametrize("old_bash", [False, True])
+def test_when_all_are_told_to_end_the_workflow_waits_for_what_steps_save(
+    folder: Path, old_bash: bool
+) -> None:
+    (folder / "slow.py").write_text(STEP.format(body=SAVING))
+    if old_bash:  # which stays between Snakemake and the step, and ends first
+        (folder / "Snakefile").write_text(f"shell.suffix('; exit')\n{SNAKEFILE}")
+    command = ["setsid", *snakemake("slow.txt")]
+    with started(command, folder) as workflow:
+        step = psutil.Process(pid_of_the_slow_step(folder))
+        between = step.parent()
+        assert between is not None
+        assert (between.name() == "bash") == old_bash
+        os.killpg(workflow.pid, signal.SIGTERM)
+        assert workflow.wait(20) == 1
+        assert gone(step.pid)
+    assert (folder / "saved").exists()
+    assert "stopped by SIGTERM" in (folder / "logs/slow.log").read_text()
+    assert not (folder / "slow.txt").exists()
+
+
+def test_a_workflow_that_is_told_to_end_lets_its_steps_finish(folder: Path) -> None:
+    (folder / "slow.py").write_text(STEP.format(body=SLOW.format(4)))
+    with started(leakboard("-c1", "slow.txt", "good.txt"), folder) as workflow:
+        pid_of_the_slow_step(folder)
+        workflow.terminate()
+        assert workflow.wait(20) == 1
+    assert (folder / "slow.txt").exists()
+    assert not (folder / "good.txt").exists()
+
+
 def test_a_reused_process_id_counts_as_an_ended_workflow(folder: Path) -> None:
     code = (
         "import os, time; from leakboard.job import job\n"

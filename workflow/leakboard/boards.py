@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from leakboard import records
+from leakboard import artefacts, measurements, records, stages
+from leakboard.digests import canonical
 from leakboard.errors import UserError
+from leakboard.files import sha256
 from leakboard.stages import DERIVED
 
 RESULTS = "results"  # the folder that every recorded path begins with
+LEFT_OUT = "left-out.json"  # of a track: what it rests on and was not packed with it
+TIMES = ("network", "defense", "sampler", "seed")  # what names a job, of which there may be shards
 
 
 def tracks(root: Path) -> list[str]:
@@ -44,3 +49,65 @@ def measured(root: Path, track: str) -> list[Path]:
     if made is None:
         return sorted((root / track / "measurements").rglob("*.json"))
     return [place(root, path) for files in made["inputs"].values() for path, _ in files]
+
+
+def left_out(root: Path, track: str) -> dict[str, str]:
+    """Recorded path -> SHA-256 of each file that a track rests on and that was not packed."""
+    file = root / track / LEFT_OUT
+    return artefacts.read_json(file) if file.exists() else {}
+
+
+@dataclass(eq=False)
+class Source:
+    """A track of one of the folders: its records, and its measurement files by recorded path."""
+
+    root: Path
+    track: str
+    shown: str = ""  # in messages, in place of the folder
+    left_out: dict[str, str] = field(init=False)
+    records: dict[str, dict[str, Any]] = field(init=False)
+    cells: dict[str, dict[str, Any]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.records = recorded(self.root, self.track)
+        self.left_out = left_out(self.root, self.track)
+        needed = [stage for stage in DERIVED if stage != "figures" or not self.left_out]
+        if lacking := [stage for stage in needed if stage not in self.records]:
+            raise UserError(
+                f"{self}/{self.track}: not a finished board, for it lacks what is made by "
+                f"{', '.join(lacking)}; finish it with `leakboard run`"
+            )
+        pairs = [pair for some in self.records["gather"]["inputs"].values() for pair in some]
+        self.cells = {p: measurements.read(self.whole(p, found)) for p, found in pairs}
+
+    def __str__(self) -> str:
+        return self.shown or str(self.root)
+
+    def at(self, path: str) -> Path:
+        """Where a recorded path is."""
+        return place(self.root, path)
+
+    def whole(self, path: str, recorded: str) -> Path:
+        """Where a recorded path is; UserError unless its file is as it was."""
+        file = self.at(path)
+        if not file.exists() or sha256(file) != recorded:
+            what = "not what it was" if file.exists() else "missing"
+            raise UserError(f"{file}: {what}; see `leakboard verify --root {self}`")
+        return file
+
+    def leaves(self) -> dict[str, str]:
+        """Recorded path -> SHA-256 of each file that the board rests on and that is only copied."""
+        made = {path for record in self.records.values() for path in record["outputs"].values()}
+        contents = [*self.cells.values(), *self.records.values()]
+        pairs = [pair for c in contents for some in c["inputs"].values() for pair in some]
+        return {p: found for p, found in pairs if p not in made and p not in self.cells}
+
+    def timed(self) -> dict[str, str]:
+        """Recorded path -> job, of each file that says what a job took: no two take the same."""
+        found = {}
+        for stage, record in self.records.items():
+            for name in getattr(stages.load(stage), "TIMED", ()):
+                for path, _ in record["inputs"][name]:
+                    said = artefacts.read_json(self.at(path))
+                    found[path] = canonical({k: said.get(k) for k in TIMES})
+        return found

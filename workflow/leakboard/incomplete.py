@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from leakboard import boards, lists, measurements, records, stages
+from leakboard import boards, lists, logs, measurements, records, stages
 from leakboard.digests import canonical, digest
 from leakboard.errors import UserError
 from leakboard.job import explain
@@ -207,20 +207,19 @@ def main(jobs: Mapping[str, Job], after_failure: bool = False) -> str:
 
 def last_words(log: str) -> str:
     """What a failed job said last, from its log, on one line; "" where it said nothing."""
-    words = _message(log)
-    return "" if ENDED.fullmatch(words) else words
+    return "" if interrupted(log) else _message(log)
 
 
 def interrupted(log: str) -> bool:
     """Whether a job ended because its workflow did."""
-    return bool(ENDED.fullmatch(_message(log)))
+    end = logs.ending(Path(log))
+    return bool(ENDED.fullmatch(_message(log)) or (end and end.how == "stopped"))
 
 
 def _message(log: str) -> str:
     """The last message that `leakboard.job` wrote into a log, on one line."""
     with suppress(OSError):
-        text = Path(log).read_text(encoding="utf-8", errors="replace").strip()
-        _, found, message = f"\n{text}".rpartition("\nleakboard: ")
+        _, found, message = f"\n{logs.said(Path(log))}".rpartition("\nleakboard: ")
         return " ".join(message.split()) if found else ""
     return ""
 

@@ -2,7 +2,6 @@
 
 import errno
 import json
-import logging
 import os
 import re
 import resource
@@ -21,6 +20,7 @@ import psutil
 
 from .errors import UserError
 from .files import write_bytes
+from .logs import speaking_to
 from .signals import Terminated, asked, finish, listening
 
 FULL = re.compile(  # how libraries that drop the errno say it: Rust, NumPy, PyTorch
@@ -53,7 +53,7 @@ def job(
     with the workflow that LEAKBOARD_WORKFLOW_PID names.
     """
     log, this = Path(log), Job()
-    with _speaking_to(log) as terminal:
+    with speaking_to(log) as (terminal, ending):
         if workflow := os.environ.get("LEAKBOARD_WORKFLOW_PID"):
             end_with(workflow)
         wall, cpu = time.monotonic(), sum(os.times()[:4])
@@ -66,17 +66,19 @@ def job(
                     cost = {**_cost(seconds, sum(os.times()[:4]) - cpu), **this.more}
                     text = json.dumps({**(about or {}), **cost}, indent=2, sort_keys=True)
                     write_bytes(perf, f"{text}\n".encode())
+                ending.earlier = this.earlier_seconds
                 for each in this.afterwards:
                     each()
         except KeyboardInterrupt:
             if not workflow:
                 raise
+            ending.how, ending.why = "stopped", "interrupted"
             with suppress(OSError):
                 print("leakboard: interrupted", file=sys.stderr)
             raise SystemExit(130) from None  # the workflow speaks for all its steps
         except Terminated as stop:
-            kept = f" {stop}" if str(stop) else ""
-            _say(f"stopped by SIGTERM{kept}; run the same command again to go on", terminal)
+            ending.how, ending.why = "stopped", f"stopped by SIGTERM {stop}".strip()
+            _say(f"{ending.why}; run the same command again to go on", terminal)
             raise SystemExit(128 + signal.SIGTERM) from None
         except Exception as error:
             message = explain(error)
@@ -84,6 +86,7 @@ def job(
                 with suppress(OSError):
                     traceback.print_exc()
                 message = f"{type(error).__name__}: {error} (the traceback is in {log})"
+            ending.how, ending.why = "failed", message
             _say(message, terminal)
             raise SystemExit(1) from None
 
@@ -149,38 +152,6 @@ def end_with(process: str) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True, name="end_with").start()
-
-
-@contextmanager
-def _speaking_to(log: Path) -> Iterator[int]:
-    """Send stdout, stderr and logging to `log`; yields a descriptor of the real stderr."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    progress = Path(f"{log}.progress")
-    progress.unlink(missing_ok=True)
-    file = open(log, "w", buffering=1, encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
-    handler = logging.StreamHandler(file)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root, streams = logging.getLogger(), (sys.stdout, sys.stderr)
-    level, kept = root.level, [os.dup(1), os.dup(2)]
-    for stream in streams:
-        stream.flush()
-    try:
-        for descriptor in (1, 2):  # libraries in C write there
-            os.dup2(file.fileno(), descriptor)
-        sys.stdout = sys.stderr = file
-        root.addHandler(handler)
-        root.setLevel(logging.INFO)
-        yield kept[1]
-    finally:
-        root.removeHandler(handler)
-        root.setLevel(level)
-        sys.stdout, sys.stderr = streams
-        for descriptor, real in zip((1, 2), kept, strict=True):
-            os.dup2(real, descriptor)
-            os.close(real)
-        with suppress(OSError):
-            progress.unlink(missing_ok=True)
-            file.close()
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -5,72 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from leakboard import artefacts, boards, drawings, lists, measurements, records, stages
+from leakboard import artefacts, boards, bundle, drawings, lists, measurements, records, stages
+from leakboard.boards import Source
 from leakboard.digests import canonical, digest
 from leakboard.errors import UserError
-from leakboard.files import atomic, sha256, write_bytes
+from leakboard.files import atomic, write_bytes
 from leakboard.verify import rows_apart
 
 NEW = ("digests", *stages.MEANT)  # what a merged board says for itself
-TIMES = ("network", "defense", "sampler", "seed")  # what names a job, of which there may be shards
 SHARE = "let the machines share that file, or leave it to one of them"
 SLOWER = "drawn on another machine than none, with which its sampling time is compared"
-
-
-@dataclass(eq=False)
-class Source:
-    """A track of one of the folders: its records, and its measurement files by recorded path."""
-
-    root: Path
-    track: str
-    records: dict[str, dict[str, Any]] = field(init=False)
-    cells: dict[str, dict[str, Any]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.records = boards.recorded(self.root, self.track)
-        if lacking := [stage for stage in stages.DERIVED if stage not in self.records]:
-            raise UserError(
-                f"{self.root / self.track}: not a finished board, for it lacks what is made by "
-                f"{', '.join(lacking)}; finish it with `leakboard run`"
-            )
-        pairs = [pair for some in self.records["gather"]["inputs"].values() for pair in some]
-        self.cells = {p: measurements.read(self.whole(p, found)) for p, found in pairs}
-
-    def __str__(self) -> str:
-        return str(self.root)
-
-    def at(self, path: str) -> Path:
-        """Where a recorded path is."""
-        return boards.place(self.root, path)
-
-    def whole(self, path: str, recorded: str) -> Path:
-        """Where a recorded path is; UserError unless its file is as it was."""
-        file = self.at(path)
-        if not file.exists() or sha256(file) != recorded:
-            what = "not what it was" if file.exists() else "missing"
-            raise UserError(f"{file}: {what}; see `leakboard verify --root {self}`")
-        return file
-
-    def leaves(self) -> dict[str, str]:
-        """Recorded path -> SHA-256 of each file that the board rests on and that is only copied."""
-        made = {path for record in self.records.values() for path in record["outputs"].values()}
-        contents = [*self.cells.values(), *self.records.values()]
-        pairs = [pair for c in contents for some in c["inputs"].values() for pair in some]
-        return {p: found for p, found in pairs if p not in made and p not in self.cells}
-
-    def timed(self) -> dict[str, str]:
-        """Recorded path -> job, of each file that says what a job took: no two take the same."""
-        found = {}
-        for stage, record in self.records.items():
-            for name in getattr(stages.load(stage), "TIMED", ()):
-                for path, _ in record["inputs"][name]:
-                    said = artefacts.read_json(self.at(path))
-                    found[path] = canonical({k: said.get(k) for k in TIMES})
-        return found
 
 
 class Track:
@@ -81,6 +29,7 @@ class Track:
         self.spec: dict[str, Any] = {}  # of the page, and its files
         self.files: dict[str, list[Path]] = {}
         self.specs: dict[str, dict[str, Any]] = {}  # of measurement files, by recorded path
+        self.left_out: dict[str, str] = {}  # of what no source has
         self.owners: dict[str, Source] = {}  # job -> where its time was taken
         self.times = {source: source.timed() for source in sources}
         for source, timed in self.times.items():
@@ -94,11 +43,16 @@ class Track:
     def write(self) -> None:
         """Write all but the page, which takes `spec` and `files`."""
         self._copy()
+        needed: set[str] = set()  # by measurements
         for path in dict.fromkeys(path for source in self.sources for path in source.cells):
-            self._measured(path)
+            needed |= {p for pairs in self._measured(path)["inputs"].values() for p, _ in pairs}
         made: dict[str, dict[str, Any]] = {}
         for stage in stages.DERIVED:
+            if not all(stage in source.records for source in self.sources):
+                continue  # figures, without pictures
             spec, files = self._joined(stage)
+            if stage == "figures" and self.left_out.keys() & {p for f in files.values() for p in f}:
+                continue
             asked = self.sources[0].records[stage]["spec"]
             if stage == "gather":
                 every = ((name, files.get(name, [])) for name in asked["digests"])
@@ -107,7 +61,11 @@ class Track:
                 spec["digests"] = made["gather"]["digests"]
             meant = {key: of for key, of in stages.MEANT.items() if key in asked}
             made[stage] = spec | {key: digest(made[of]) for key, of in meant.items()}
+            if stage == "page" and "figures" not in made:
+                files = {n: [p for p in some if self.at(p).exists()] for n, some in files.items()}
             self._make(stage, made[stage], files)
+        if left := {path: self.left_out[path] for path in sorted(self.left_out) if path in needed}:
+            artefacts.write_json(self.to / self.name / boards.LEFT_OUT, left)
 
     def _digests(self, path: str) -> list[str]:
         return [digest(cell) for cell in measurements.cells(self.specs[path])]
@@ -122,9 +80,14 @@ class Track:
                     continue
                 if claims.setdefault(path, (found, source))[0] != found:
                     conflicts.append((path, claims[path][1], source))
+                elif path in claims[path][1].left_out:
+                    claims[path] = (found, source)
         if conflicts:
             raise self._conflict(conflicts)
         for path, (recorded, source) in claims.items():
+            if path in source.left_out:
+                self.left_out[path] = recorded
+                continue
             file = source.whole(path, recorded)
             self.at(path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, self.at(path))
@@ -153,8 +116,8 @@ class Track:
             f"{path}: made under two configurations: {key} is {old!r} in {one}, {new!r} in {other}"
         )
 
-    def _measured(self, path: str) -> None:
-        """Put the cells of a measurement file together."""
+    def _measured(self, path: str) -> dict[str, Any]:
+        """Put the cells of a measurement file together; its content."""
         claims = [(source, source.cells[path]) for source in self.sources if path in source.cells]
         held: dict[str, tuple[Source, Any, list[Any]]] = {}
         for source, content in claims:
@@ -174,6 +137,7 @@ class Track:
             content = {**content, "spec": spec, "inputs": files, "rows": rows}
         self.specs[path] = content["spec"]
         artefacts.write_json(self.at(path), content)
+        return content
 
     def _agree(self, path: str, one: tuple[Source, Any, Any], two: tuple[Source, Any, Any]) -> None:
         """Refuse a cell that was made under two configurations, or that has two sets of numbers."""
@@ -238,21 +202,30 @@ class Track:
 def main(folders: Sequence[Path], to: Path) -> None:
     """Write the union of the boards in some results folders into another, which must be new.
 
+    In place of a folder there may be a bundle. A board of bundles without pictures has no figures.
+
     Raises UserError, naming both folders, where the same name was made under two configurations,
     where the same cell has two sets of numbers, or where a file is not what its board says.
     """
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise UserError(f"{to}: is there already; name a folder that is not")
-    where = {folder: boards.tracks(folder) for folder in folders}
-    with atomic(to) as folder:
+    with ExitStack() as stack, atomic(to) as folder:
+        roots = {root: stack.enter_context(bundle.opened(root)) for root in folders}
+        where = {root: boards.tracks(at) for root, at in roots.items()}
         specs, files = {}, {}
         for name in sorted({name for names in where.values() for name in names}):
-            sources = [Source(root, name) for root, names in where.items() if name in names]
+            sources = [
+                Source(roots[root], name, str(root))
+                for root, names in where.items()
+                if name in names
+            ]
             track = Track(sources, folder)
             track.write()
             specs[name], files[name] = track.spec, track.files
             from_ = ", ".join(map(str, sources))
             print(f"{name}: {len(track.specs):,} measurement files of {from_}")
+            if "figures" not in boards.recorded(folder, name):
+                print("  without figures, for a bundle without pictures is among them")
         html = stages.load("page").make(specs, files)["html"]
         write_bytes(folder / "leaderboard.html", html.encode())
     print(f"The page: {to / 'leaderboard.html'}")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
-from leakboard import plugins
+from leakboard import assets, plugins
 from leakboard.config import Resolved
 from leakboard.entries import Network
 from leakboard.kinds import KINDS, conditional, encoder, expect, trains, unknown
@@ -28,7 +27,7 @@ def problems(board: Resolved) -> Iterator[str]:
                 wrong = [f"of '{network.init}' and '{name}', only one knows classes"]
             for problem in wrong:
                 yield f"networks.{name}.init: {problem}"
-        elif network.init and not Path(network.init).is_dir():
+        elif network.init and not assets.place(network.init).is_dir():
             yield (
                 f"networks.{name}.init: '{network.init}' is neither a network nor a diffusers "
                 f"folder; {plugins.did_you_mean(network.init, networks)}"

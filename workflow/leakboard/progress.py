@@ -12,6 +12,7 @@ EXPECTED |= {"quality": 6.0}
 CONFIDENCE = 20.0  # expected seconds that must be observed to trust this machine's speed by half
 
 _written: dict[str, float] = {}
+_first: dict[str, tuple[int, float]] = {}  # step, time
 
 
 def expected_seconds(rule: str) -> float:
@@ -24,11 +25,12 @@ def report(log: str | Path, step: int, total: int) -> None:
 
     The display must never end a training: a disk that is full goes unnoticed here.
     """
-    now = time.monotonic()
-    if step >= total or now - _written.get(str(log), -1.0) >= 0.5:
-        _written[str(log)] = now
+    now, key = time.monotonic(), str(log)
+    first, start = _first.setdefault(key, (step, now))
+    if step >= total or now - _written.get(key, -1.0) >= 0.5:
+        _written[key] = now
         with suppress(OSError):
-            Path(f"{log}.progress").write_text(f"{step} {total}\n")
+            Path(f"{log}.progress").write_text(f"{step} {total} {first} {now - start:.3f}\n")
 
 
 def reporter(log: str | Path) -> Callable[[int, int], None]:
@@ -39,11 +41,17 @@ def reporter(log: str | Path) -> Callable[[int, int], None]:
 def read(log: str | Path, since: float = 0.0) -> tuple[int, int] | None:
     """(step, total) as last reported, unless that was before `since` (seconds of time.time())."""
     path = Path(f"{log}.progress")
+    with suppress(OSError):
+        if path.stat().st_mtime >= since and (found := look(log)):
+            return found[:2]
+    return None
+
+
+def look(log: str | Path) -> tuple[int, int, int, float] | None:
+    """(step, total) as last reported; the first step reported, and the seconds between the two."""
     try:
-        if path.stat().st_mtime < since:
-            return None
-        step, total = path.read_text().split()
-        return int(step), int(total)
+        step, total, first, seconds = Path(f"{log}.progress").read_text().split()
+        return int(step), int(total), int(first), float(seconds)
     except (OSError, ValueError):  # none yet, or half written
         return None
 

@@ -1,18 +1,22 @@
 """`leakboard run`: Snakemake, but one run per folder, no stale lock, and it ends with `make`."""
 
 import argparse
+import atexit
+import ctypes
 import os
 import platform
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
 import psutil
 
 from .errors import UserError
-from .job import end_with, identity
+from .job import SAVING, end_with, identity
 
+ADOPT = 36  # PR_SET_CHILD_SUBREAPER: children whose parent ended become ours
 BOARD = "LEAKBOARD_BOARD"
 DRY = ("--dry-run", "--dryrun", "-n")
 # glibc hands large blocks back to the system at once and gets them anew, page by page, at every
@@ -56,12 +60,30 @@ def guard() -> None:
 
     They end with it, and it ends with `make`, whose name is forgotten here, so that nobody inherits
     it: a job watches its workflow. They keep the memory that they have freed for the next layer.
+    The workflow in turn waits for those that are saving what they have.
     """
+    atexit.register(_wait)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(ADOPT, 1, 0, 0, 0)
     for name, value in KEEP_MEMORY.items():
         os.environ.setdefault(name, value)
     os.environ["LEAKBOARD_WORKFLOW_PID"] = identity(os.getpid())
     if parent := os.environ.pop("LEAKBOARD_PARENT", None):
         end_with(parent)
+
+
+def _wait() -> None:
+    """Wait for steps that outlive the shell they were started by; SAVING seconds at most.
+
+    A bash before 5.1 stands between Snakemake and a step. When all are told to end, it ends first,
+    and Snakemake with it; SLURM then kills whoever is left.
+    """
+    steps = []
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if any(".snakemake/scripts/" in word for word in child.cmdline()):
+                steps.append(child)
+    psutil.wait_procs(steps, timeout=SAVING)
 
 
 def check(folder: Path) -> None:

@@ -12,10 +12,12 @@ from leakboard.files import sha256, write_bytes
 
 PLUMBING = {  # modules that cannot change a number
     "artefacts",
+    "assets",
     "digests",
     "errors",
     "files",
     "job",
+    "logs",
     "progress",
     "plugins",
     "signals",
@@ -42,19 +44,26 @@ def sources(step: Path, used: Mapping[str, str]) -> list[Path]:
     return sorted(found.union(*map(beside, found)))
 
 
-def stamp(folder: Path, step: Path, used: Mapping[str, str], home: Path) -> Path:
+def stamp(folder: Path, step: Path, used: Mapping[str, str], own: bool = True) -> Path:
     """A file that says of all these sources what is in them: the job's input in place of them.
 
-    A line each, SHA-256 and name. Written where it says something else, so no edit of them, and no
-    clone, makes it any newer; and Snakemake looks at one file of a job instead of thirty.
+    A line each, SHA-256 and name, of the step itself if it is our `own`. Written where it says
+    something else, so no touch, and no clone, makes it newer; and Snakemake looks at one
+    file of a job instead of thirty.
     """
     words = (step.stem, *(f"{group}={method}" for group, method in sorted(used.items())))
     path = folder / f"{','.join(words)}.txt"
-    named = ((f, f.relative_to(home) if f.is_relative_to(home) else f) for f in sources(step, used))
-    text = "".join(f"{content(f)}  {name.as_posix()}\n" for f, name in named)
+    told = (file for file in sources(step, used) if own or file != step)
+    text = "".join(f"{content(file)}  {_name(file)}\n" for file in told)
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         write_bytes(path, text.encode())
     return path
+
+
+def _name(file: Path) -> str:
+    """The name of a source file, the same wherever this package is."""
+    root = Path(__file__).parents[1]
+    return (file.relative_to(root) if file.is_relative_to(root) else file).as_posix()
 
 
 @cache

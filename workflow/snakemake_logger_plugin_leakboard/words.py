@@ -7,6 +7,8 @@ from pathlib import Path
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from leakboard.logs import said
+
 SILENT = {LogEvent.WORKFLOW_STARTED, LogEvent.RESOURCES_INFO, LogEvent.JOB_STARTED}
 SILENT |= {LogEvent.RULEGRAPH, LogEvent.GROUP_INFO}
 CHATTER = (
@@ -52,7 +54,7 @@ def reason(logs: list[str], since: float) -> str:
         with suppress(OSError):
             if Path(log).stat().st_mtime < since:
                 continue  # an earlier attempt wrote it
-            text = Path(log).read_text(errors="replace").strip()
+            text = said(Path(log))
             _, found, message = f"\n{text}".rpartition("\nleakboard: ")
             lines = (message if found else text.rpartition("\n")[2]).splitlines()
             if lines:

@@ -1,11 +1,12 @@
 """A folder of image files of one size."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from leakboard import assets
 from leakboard.errors import UserError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
@@ -18,11 +19,13 @@ class Dataset:
     path: str  # the folder
     grayscale: bool = False  # one channel instead of three
 
+    reads: ClassVar[tuple[str, ...]] = ("path",)  # params that name what is read from outside
+
     def load(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """Images (n, h, w, c) uint8 and labels (n,); UserError names a file that cannot be used."""
         from PIL import Image, UnidentifiedImageError
 
-        root = Path(self.path)
+        root = assets.verified(self.path)
         files = sorted(f for f in root.rglob("*") if f.suffix.lower() in SUFFIXES)
         if not files:
             raise UserError(f"dataset.params.path: no images in '{root}'")

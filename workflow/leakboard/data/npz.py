@@ -3,13 +3,13 @@
 import zipfile
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from annotated_types import Ge
 from numpy.typing import NDArray
 
+from leakboard import assets
 from leakboard.errors import UserError
 
 
@@ -19,6 +19,8 @@ class Dataset:
 
     path: str  # the .npz file
     limit: Annotated[int, Ge(0)] = 0  # use only the first images; 0 uses all
+
+    reads: ClassVar[tuple[str, ...]] = ("path",)  # params that name what is read from outside
 
     def load(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """Images (n, h, w, c) uint8 and labels (n,), 0 where there are none."""
@@ -39,7 +41,7 @@ class Dataset:
 
     def _arrays(self) -> tuple[NDArray[Any], NDArray[Any]]:
         try:
-            with np.load(Path(self.path), allow_pickle=False) as archive:
+            with np.load(assets.verified(self.path), allow_pickle=False) as archive:
                 images = archive["images"]
                 none = np.zeros(images.shape[:1], dtype=np.int64)
                 return images, archive.get("labels", none)
