@@ -12,6 +12,7 @@ temporary clone (`snakemake -n`). Seconds are processor seconds, user and system
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import resource
 import shutil
@@ -53,7 +54,9 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     for name in ("defenses", "attacks", "seeds", "lambdas", "images", "shards"):
         asked.add_argument(f"--{name}", type=int)
-    asked.add_argument("--finished", type=Path, help="a folder with a finished board")
+    asked.add_argument(
+        "--finished", type=lambda path: Path(path).resolve(), help="a folder with a finished board"
+    )
     asked.add_argument("--rounds", type=int, default=3)
     given = asked.parse_args()
     if given.finished:
@@ -88,7 +91,8 @@ def spent(arguments: list[str], folder: Path) -> tuple[float, float, str]:
     before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     run = [sys.executable, *arguments]
     out = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    done = subprocess.run(run, cwd=folder, env=None, check=False, **out)  # type: ignore[call-overload]
+    env = {**os.environ, "PYTHONPATH": str(folder / "workflow")}  # the package of that folder
+    done = subprocess.run(run, cwd=folder, env=env, check=False, **out)  # type: ignore[call-overload]
     wall, after = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stdout
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
