@@ -6,7 +6,6 @@ Only the training is a job of the cluster here; the rest runs beside Snakemake, 
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 if TYPE_CHECKING:
     from cluster import Cluster
+
     from conftest import Folder
 
 pytestmark = pytest.mark.slurm
@@ -29,8 +29,8 @@ def folder(cluster: Cluster, tmp_path: Path) -> Folder:
     from conftest import SMALL, Folder
 
     made = Folder(tmp_path / "small", SMALL / "config", cluster)
-    rules = "subset embed_pools embed sample attack background similarity describe copying".split()
-    rules += ["quality", "membership", "compare"]
+    rules = ["subset", "embed_pools", "embed", "sample", "attack", "background", "similarity"]
+    rules += ["describe", "copying", "quality", "membership", "compare"]
     snakefile = made.path / "Snakefile"
     snakefile.write_text(snakefile.read_text() + f"\n\nlocalrules: {', '.join(rules)}\n")
     return made
@@ -44,8 +44,11 @@ def until(true, seconds: float) -> bool:
 
 def hit(folder: Folder, run: subprocess.Popen[bytes]) -> dict[str, str]:
     """Wait until the training is under way and has a checkpoint; its job comes back."""
-    begun = until(lambda: folder.steps() > 8 and folder.checkpoint() or run.poll() is not None, 240)
-    assert begun, folder.said()
+
+    def begun() -> bool:
+        return run.poll() is not None or (folder.steps() > 8 and folder.checkpoint())
+
+    assert until(begun, 240), folder.said()
     assert run.poll() is None, folder.said()
     assert folder.steps() < STEPS
     return training(folder)
@@ -61,7 +64,7 @@ def training(folder: Folder) -> dict[str, str]:
 
 
 def ends_well(folder: Folder, run: subprocess.Popen[bytes], small: Folder) -> None:
-    """The run ends, its board is that of the undisturbed local run, and nothing was trained twice."""
+    """The run ends, its board is that of the undisturbed run, and nothing was trained twice."""
     from conftest import same
 
     assert run.wait(420) == 0, folder.said()

@@ -1,4 +1,4 @@
-"""The queue of a SLURM cluster: which jobs a killed run of this folder left there, and their end."""
+"""The queue of a SLURM cluster: jobs that a killed run of this folder left there, and their end."""
 
 import os
 import re
@@ -40,8 +40,8 @@ def clear(folder: Path, sure: bool) -> None:
     while left := orphans(folder):
         if time.monotonic() > end:
             raise UserError(
-                f"the jobs {', '.join(left)} of an earlier run in {folder} do not end; see `squeue`,"
-                " end them, and run the same command again"
+                f"the jobs {', '.join(left)} of an earlier run in {folder} do not end; end them"
+                " (`squeue` shows them), and run the same command again"
             )
         time.sleep(1)
 

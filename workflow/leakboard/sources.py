@@ -12,6 +12,7 @@ from leakboard import plugins
 PLUMBING = {  # modules that cannot change a number
     "artefacts",
     "assets",
+    "devices",
     "digests",
     "errors",
     "files",

@@ -1,0 +1,107 @@
+"""The profiles of clusters and of GPU machines, without a cluster."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+if TYPE_CHECKING:
+    from conftest import Folder
+
+pytestmark = pytest.mark.slurm
+ROOT = Path(__file__).parents[2]
+RULES = "\n".join(file.read_text(encoding="utf-8") for file in sorted(ROOT.glob("rules/*.smk")))
+BODIES = dict(re.findall(r"^rule (\w+):\n((?:(?: .*)?\n)*)", RULES, re.MULTILINE))
+NETWORKS = {name for name, body in BODIES.items() if re.search(r"^ {8}gpu=", body, re.MULTILINE)}
+SHARED = ("scheduler", "logger", "show-failed-logs", "rerun-incomplete", "rerun-triggers")
+SHARED += ("max-checksum-file-size",)
+
+
+def profile(name: str) -> dict[str, Any]:
+    """The content of a profile."""
+    return yaml.safe_load((ROOT / "profiles" / name / "profile.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", ["slurm", "gpu"])
+def test_what_reruns_does_not_depend_on_the_machine(name: str) -> None:
+    default = profile("default")
+    assert {key: profile(name)[key] for key in SHARED} == {key: default[key] for key in SHARED}
+
+
+def test_every_rule_that_runs_a_network_has_memory_time_and_gpus_and_asks_for_more() -> None:
+    assert {"train", "sample", "attack", "embed", "embed_pools"} <= NETWORKS
+    slurm = profile("slurm")
+    assert slurm["config"] == ["gpu=1"]
+    assert slurm["set-resources"].keys() == NETWORKS
+    for settings in (*slurm["set-resources"].values(), slurm["default-resources"]):
+        for key in ("mem_mb", "runtime"):
+            asked = [eval_attempt(settings[key], attempt) for attempt in (1, 2, 3)]
+            assert asked[0] < asked[1] < asked[2], settings
+    assert slurm["retries"] == 2
+
+
+def eval_attempt(text: str, attempt: int) -> int:
+    """What `720 * attempt` is."""
+    factor, times = text.split(" * ")
+    assert times == "attempt"
+    return int(factor) * attempt
+
+
+def test_what_the_cluster_must_never_be_asked_stays_out() -> None:
+    slurm = profile("slurm")
+    assert slurm["slurm-status-command"] == "squeue"
+    assert slurm["slurm-requeue"] is True
+    assert slurm["slurm-jobname-prefix"] == "leakboard"
+    assert 20 <= slurm["slurm-init-seconds-before-status-checks"] <= 40
+    assert "slurm-array-jobs" not in slurm
+    assert "retries:" not in RULES  # there the job's own Snakemake would obey it too
+
+
+def test_groups_name_rules_that_exist_and_need_no_network() -> None:
+    slurm = profile("slurm")
+    groups = dict(each.split("=") for each in slurm["groups"])
+    assert groups.keys() <= BODIES.keys() - NETWORKS
+    sizes = dict(each.split("=") for each in slurm["group-components"])
+    assert sizes.keys() == set(groups.values())
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Folder, str]:
+    """A dry run of the small board with the profile for clusters, where there is none."""
+    from conftest import SMALL, Folder
+
+    folder = Folder(tmp_path_factory.mktemp("plan") / "small", SMALL / "config")
+    folder.env["SLURM_CONF"] = "/nowhere/slurm.conf"
+    run = [sys.executable, "-m", "leakboard.cli", "run", "--workflow-profile", "profiles/slurm"]
+    done = subprocess.run(
+        [*run, "--dry-run"],
+        cwd=folder.path,
+        env=folder.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    return folder, done.stdout
+
+
+def resources(said: str, rule: str) -> dict[str, str]:
+    """What the first job of a rule asks for, in a dry run."""
+    found = re.search(rf"^rule {rule}:\n(?: {{4}}.*\n)*? {{4}}resources: (.*)$", said, re.MULTILINE)
+    assert found, said
+    return dict(pair.split("=", 1) for pair in found[1].split(", "))
+
+
+def test_a_dry_run_shows_what_each_job_asks_for(planned: tuple[Folder, str]) -> None:
+    _, said = planned
+    train, describe = resources(said, "train"), resources(said, "describe")
+    assert train | {"gpu": "1", "mem_mb": "8000", "slurm_partition": "gpu"} == train
+    assert train | {"runtime": "720", "slurm_account": "lab"} == train
+    assert "gpu" not in describe
+    assert describe | {"mem_mb": "4000", "slurm_partition": "normal", "runtime": "30"} == describe
