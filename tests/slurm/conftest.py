@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from cluster import PACKAGES, Cluster, missing
 from filelock import FileLock
 
@@ -42,7 +44,6 @@ class Folder:
             shutil.copytree(config, path / "config", copy_function=shutil.copyfile)
             shutil.copyfile(HERE.parents[1] / "config/reported.yaml", path / "config/reported.yaml")
             shutil.copyfile(SMALL / "patient.py", path / "workflow/leakboard/trainers/patient.py")
-            often(path)
         self.path, self.results, self.cluster = path, path / "results", cluster
         self.env = dict(cluster.env if cluster else os.environ)
         self.env = {name: text for name, text in self.env.items() if "LEAKBOARD" not in name}
@@ -94,6 +95,14 @@ class Folder:
         assert self.cluster is not None
         return self.cluster.run("squeue", "-h", "-j", job, "-o", "%Z") == str(self.path)
 
+    def change(self, file: str, edit: Callable[[dict[str, Any]], object]) -> None:
+        """Rewrite a YAML file as `edit` changes its content."""
+        changed(self.path / file, edit)
+
+    def contents(self) -> dict[str, bytes]:
+        """Every result file and its bytes, but for logs."""
+        return dict(workflow.Folder(self.path).contents())
+
     def steps(self) -> int:
         """How many steps the patient training has made, over all attempts."""
         file = self.path / "steps"
@@ -104,32 +113,53 @@ class Folder:
         return bool(list(self.results.glob("*/checkpoints/base/seed0/[!.]*.safetensors")))
 
 
-def often(path: Path) -> None:
-    """Write a checkpoint every second, in a clone."""
-    source = path / "workflow/leakboard/training.py"
-    text = source.read_text(encoding="utf-8")
-    assert "CHECKPOINT_SECONDS = 15" in text
-    source.write_text(text.replace("CHECKPOINT_SECONDS = 15", "CHECKPOINT_SECONDS = 1"))
+def changed(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    """Rewrite a YAML file as `edit` changes its content."""
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    edit(content)
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
-def until(true: Callable[[], object], seconds: float) -> bool:
-    """Whether `true()` becomes so within `seconds`."""
-    end = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.2)
-    return True
-
-
-TIMED = ("training_seconds", "sampling_seconds", "sampling_ratio", "peak_memory_mb")
+# What is made of times and memory: these columns of these tables, and whole files.
+TIMED = {
+    "leaderboard.csv": ["training_seconds", "sampling_seconds", "sampling_ratio", "peak_memory_mb"],
+    "leaderboard.md": ["Training", "Sampling", "Relative", "Memory"],
+    "trainings.csv": ["seconds", "peak_memory_mb"],
+}
+HASHES = ("records/rank.json", "records/page.json", "leaderboard.html")  # of those tables
 
 
 def same(one: Folder, other: Folder) -> None:
     """The results of two runs are equal byte for byte, but for what is made of times.
 
-    TODO
+    That are the records in perf/, the columns TIMED, and the hashes of these files.
     """
+    first, second = one.contents(), other.contents()
+    assert first.keys() == second.keys(), first.keys() ^ second.keys()
+    for name, content in first.items():
+        rest = name.partition("/")[2]
+        if rest.startswith("perf/") or rest in HASHES or name in HASHES:
+            continue
+        if columns := TIMED.get(rest):
+            tables = untimed(content, rest, columns), untimed(second[name], rest, columns)
+            assert tables[0] == tables[1], name
+        else:
+            assert content == second[name], name
+
+
+def untimed(content: bytes, name: str, columns: list[str]) -> list[list[str]]:
+    """A table without some of its columns; in Markdown with the text around it."""
+    text = content.decode()
+    if name.endswith(".csv"):
+        rows = list(csv.reader(text.splitlines()))
+    else:
+        rows = [re.split(r" *\| *", line) for line in text.splitlines()]
+    head = next(row for row in rows if columns[0] in row)
+    left_out = [head.index(column) for column in columns]
+    return [
+        [cell for i, cell in enumerate(row) if len(row) != len(head) or i not in left_out]
+        for row in rows
+    ]
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch.nn import functional
 
+from leakboard import checkpoints
 from leakboard.lessons import Batch
 
 MB = 2**20
@@ -20,7 +21,8 @@ MB = 2**20
 class Trainer:
     """A step takes `pause` seconds longer, and leaves a line in the file `steps`.
 
-    A file `eat-memory` or `fill-disk` in the working directory is removed and obeyed, once.
+    The file `interval` in the working directory holds the seconds between two checkpoints. A file
+    `eat-memory` or `fill-disk` is removed and obeyed, once.
     """
 
     trains: ClassVar[str] = "denoiser"
@@ -33,6 +35,8 @@ class Trainer:
         time.sleep(self.pause)
         with Path("steps").open("a", encoding="utf-8") as file:
             file.write("step\n")
+        if Path("interval").exists():
+            checkpoints.SECONDS = checkpoints.LOST = int(Path("interval").read_text())
         if asked("eat-memory"):
             eaten = []
             for _ in range(40):  # until it is killed
