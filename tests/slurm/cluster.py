@@ -304,7 +304,8 @@ class Cluster:
 
     def _accounting(self, port: int) -> None:
         data, user = self.folder / "db", getpass.getuser()
-        small = ["--innodb-log-file-size=16M"]
+        # a place of its own for temporary tables: two clusters may start at once
+        small = ["--innodb-log-file-size=16M", f"--tmpdir={self.folder}/run"]
         with open(self.folder / "log/install.out", "wb") as out:
             subprocess.run(
                 ["mariadb-install-db", "--no-defaults", f"--user={user}", f"--datadir={data}",

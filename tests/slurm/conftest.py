@@ -170,9 +170,11 @@ def cluster() -> Iterator[Cluster]:
         warnings.warn(reason, stacklevel=1)
         pytest.skip(reason)
     folder = Path(tempfile.mkdtemp(prefix="leak", dir="/tmp"))
-    with Cluster(folder / "c") as cluster:
-        yield cluster
-    shutil.rmtree(folder)
+    try:
+        with Cluster(folder / "c") as cluster:
+            yield cluster
+    finally:
+        shutil.rmtree(folder)
 
 
 def made_once(name: str, config: Path, factory: pytest.TempPathFactory, worker: str) -> Folder:

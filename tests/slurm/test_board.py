@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cluster import until
 
 if TYPE_CHECKING:
     from cluster import Cluster
@@ -50,13 +51,17 @@ def test_a_board_of_three_nodes_is_that_of_one_machine_byte_for_byte(
         here = made_once("tiny-here", config, tmp_path_factory, worker_id)  # at the same time
         assert run.wait(1500) == 0, there.said()
     same(here, there)
-    told = [row for row in cluster.history() if row["id"] not in before]
-    evidence = "".join(f"{'|'.join(row.values())}\n" for row in told)
+
+    def told() -> list[dict[str, str]]:
+        return [row for row in cluster.history() if row["id"] not in before]
+
+    until(lambda: all(row["state"] not in ("RUNNING", "COMPLETING") for row in told()), 30)
+    evidence = "".join(f"{'|'.join(row.values())}\n" for row in told())
     (tmp_path / "sacct.txt").write_text(evidence)  # sacct -X -n -P -o jobid,state,nodelist,comment
-    assert len(told) > 20, evidence
-    assert {row["state"] for row in told} == {"COMPLETED"}, evidence
-    assert len({row["node"] for row in told}) >= 2, evidence
-    assert any("rule_train" in row["comment"] for row in told), evidence
+    assert len(told()) > 20, evidence
+    assert {row["state"] for row in told()} == {"COMPLETED"}, evidence
+    assert len({row["node"] for row in told()}) >= 2, evidence
+    assert any("rule_train" in row["comment"] for row in told()), evidence
     assert_modest(cluster, evidence)
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+
+from leakboard import queue
 
 if TYPE_CHECKING:
     from conftest import Folder
@@ -57,7 +60,8 @@ def test_what_the_cluster_must_never_be_asked_stays_out() -> None:
     slurm = profile("slurm")
     assert slurm["slurm-status-command"] == "squeue"
     assert slurm["slurm-requeue"] is True
-    assert slurm["slurm-jobname-prefix"] == "leakboard"
+    assert queue.OURS.fullmatch(f"{slurm['slurm-jobname-prefix']}_{uuid.uuid4()}")
+    assert slurm["slurm-logdir"] == queue.LOGS
     assert 20 <= slurm["slurm-init-seconds-before-status-checks"] <= 40
     assert "slurm-array-jobs" not in slurm
     assert "retries:" not in RULES  # there the job's own Snakemake would obey it too

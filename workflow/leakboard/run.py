@@ -109,7 +109,7 @@ def check(folder: Path) -> None:
             f"the lock in {locks} was made on {host}, and this is {here}; when no run is left"
             " there, run `snakemake --unlock` and the same command again"
         )
-    queue.clear(folder, sure=bool(stale))
+    queue.clear(folder, killed=bool(stale))
     for lock in stale:
         lock.unlink(missing_ok=True)
     if stale:
