@@ -118,8 +118,9 @@ def test_a_killed_run_is_gone_on_with_by_the_same_command(
     assert training(told)["state"] == "RUNNING"  # an orphan, which a second run must not meet
     with told.running() as again:
         assert until(lambda: "left 1 job(s) in the queue" in told.said(), 60), told.said()
-        assert until(lambda: training(told)["id"] != job["id"], 120), told.said()
+        assert "go on from their checkpoints" in told.said()
         ends_well(told, again, small)
+    assert "its lock is removed" in told.said()
 
 
 def test_a_job_over_its_time_limit_gets_more_and_goes_on(
