@@ -72,9 +72,14 @@ class Folder:
                     process.kill()
                     process.wait()
 
-    def local(self, *args: str) -> str:
-        """`leakboard run` on this machine, to its end; what it said comes back."""
-        done = subprocess.run(
+    def local(self) -> None:
+        """`leakboard run` on this machine, to its end."""
+        done = self.ends()
+        assert done.returncode == 0, done.stdout
+
+    def ends(self, *args: str) -> subprocess.CompletedProcess[str]:
+        """What becomes of `leakboard run` on this machine; stdout and stderr as one text."""
+        return subprocess.run(
             [sys.executable, "-m", "leakboard.cli", "run", *args],
             cwd=self.path,
             env=self.env,
@@ -83,8 +88,6 @@ class Folder:
             text=True,
             timeout=1500,
         )
-        assert done.returncode == 0, done.stdout
-        return done.stdout
 
     def said(self) -> str:
         """All that the runs on the cluster said so far."""

@@ -5,10 +5,11 @@ Only the training is a job of the cluster here; the rest runs beside Snakemake, 
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cluster import until
@@ -121,6 +122,28 @@ def test_a_killed_run_is_gone_on_with_by_the_same_command(
         assert "go on from their checkpoints" in told.said()
         ends_well(told, again, small)
     assert "its lock is removed" in told.said()
+
+
+def test_what_a_killed_run_never_recorded_is_not_taken_for_something_else(
+    small: Folder, tmp_path: Path
+) -> None:
+    """A job that ends after its run was killed leaves files that Snakemake knows nothing about."""
+    from conftest import SMALL, Folder
+
+    shutil.copytree(small.path, tmp_path / "small", symlinks=True)
+    later = Folder(tmp_path / "small", SMALL / "config")
+    shutil.rmtree(later.path / ".snakemake/metadata")
+    (later.results / "small/samples/none/plain/seed0/0-24.npz").unlink()
+
+    def slower(config: dict[str, Any]) -> None:
+        config["networks"]["base"]["params"]["pause"] = 0.25
+
+    later.change("config/config.yaml", slower)
+    target = "results/small/samples/none/plain/seed0/0-24.npz"
+    done = later.ends("--cores", "1", target)
+    assert done.returncode == 1, done.stdout
+    assert "made by another configuration" in done.stdout, done.stdout
+    assert "results/small/networks/base/seed0" in done.stdout, done.stdout
 
 
 def test_a_job_over_its_time_limit_gets_more_and_goes_on(
