@@ -113,7 +113,7 @@ def test_a_killed_run_is_gone_on_with_by_the_same_command(
     cluster: Cluster, told: Folder, small: Folder
 ) -> None:
     with told.running() as run:
-        job = hit(told, run)
+        hit(told, run)
         run.send_signal(signal.SIGKILL)
         run.wait()
     assert training(told)["state"] == "RUNNING"  # an orphan, which a second run must not meet

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import yaml
 
 from leakboard import queue
-
-if TYPE_CHECKING:
-    from conftest import Folder
 
 pytestmark = pytest.mark.slurm
 ROOT = Path(__file__).parents[2]
@@ -75,24 +70,15 @@ def test_groups_name_rules_that_exist_and_need_no_network() -> None:
     assert sizes.keys() == set(groups.values())
 
 
-@pytest.fixture(scope="module")
-def planned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Folder, str]:
-    """A dry run of the small board with the profile for clusters, where there is none."""
+def planned(name: str, path: Path) -> str:
+    """A dry run of the small board with a profile, where there is no cluster."""
     from conftest import SMALL, Folder
 
-    folder = Folder(tmp_path_factory.mktemp("plan") / "small", SMALL / "config")
+    folder = Folder(path / "small", SMALL / "config")
     folder.env["SLURM_CONF"] = "/nowhere/slurm.conf"
-    run = [sys.executable, "-m", "leakboard.cli", "run", "--workflow-profile", "profiles/slurm"]
-    done = subprocess.run(
-        [*run, "--dry-run"],
-        cwd=folder.path,
-        env=folder.env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    done = folder.ends("--workflow-profile", f"profiles/{name}", "--dry-run")
     assert done.returncode == 0, done.stdout
-    return folder, done.stdout
+    return done.stdout
 
 
 def resources(said: str, rule: str) -> dict[str, str]:
@@ -102,10 +88,17 @@ def resources(said: str, rule: str) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in found[1].split(", "))
 
 
-def test_a_dry_run_shows_what_each_job_asks_for(planned: tuple[Folder, str]) -> None:
-    _, said = planned
+def test_a_dry_run_shows_what_each_job_asks_for(tmp_path: Path) -> None:
+    said = planned("slurm", tmp_path)
     train, describe = resources(said, "train"), resources(said, "describe")
     assert train | {"gpu": "1", "mem_mb": "8000", "slurm_partition": "gpu"} == train
     assert train | {"runtime": "720", "slurm_account": "lab"} == train
     assert "gpu" not in describe
     assert describe | {"mem_mb": "4000", "slurm_partition": "normal", "runtime": "30"} == describe
+
+
+def test_on_a_machine_with_gpus_each_network_asks_for_one(tmp_path: Path) -> None:
+    said = planned("gpu", tmp_path)
+    assert resources(said, "train")["gpu"] == "1"
+    assert "gpu" not in resources(said, "describe")
+    assert profile("gpu")["resources"] == ["gpu=1"]  # where a person writes how many there are
