@@ -219,7 +219,8 @@ class Cluster:
     def start_node(self, node: str) -> None:
         """Power on."""
         self._slurmd(node)
-        self.run("scontrol", "update", f"NodeName={node}", "State=RESUME")
+        with contextlib.suppress(subprocess.CalledProcessError):  # it is back by itself already
+            self.run("scontrol", "update", f"NodeName={node}", "State=RESUME")
         self._until(f"slurmd.{node}", lambda: self.state(node) in UP)
 
     def hurry(self, job: str) -> None:
