@@ -4,16 +4,19 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_NUM_THREADS := 1
 
-.PHONY: leaderboard test lint docs clean help
+.PHONY: leaderboard test test-slurm lint docs clean help
 
 help: ## what can be made
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 leaderboard: .venv/run ## run the default track and print the leaderboard
 	@$(BIN)/leakboard run
 
 test: .venv/dev .venv/browser lint ## everything that CI runs
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-slurm: .venv/dev .venv/slurm ## the same workflow on a real SLURM on this machine
+	$(BIN)/python -m pytest -m slurm -n 2 --dist worksteal tests/slurm
 
 lint: .venv/dev ## style, types, workflow
 	$(BIN)/ruff check .
@@ -48,3 +51,14 @@ clean: ## remove the environment; results stay
 		|| { test "$$(id -u)" = 0 && apt-get update --quiet && apt-get install --quiet --yes chromium \
 		&& command -v chromium > $@; } \
 		|| { rm -f $@; echo "no Chromium here, and none could be installed: the page is not tested"; }
+
+# SLURM, its database for accounting, and munge. Where they cannot be installed, the tests say so
+# and are skipped. No daemon that the packages start is used.
+SLURM := slurm-client slurmctld slurmd munge slurmdbd slurm-wlm-mysql-plugin mariadb-server
+.venv/slurm: .venv/run pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[slurm]'
+	@PATH="$$PATH:/usr/sbin"; { command -v slurmctld && command -v slurmdbd && command -v mariadbd; } > $@ \
+		|| { test "$$(id -u)" = 0 && apt-get update --quiet \
+		&& apt-get install --quiet --yes --no-install-recommends $(SLURM) \
+		&& command -v slurmctld > $@; } \
+		|| { rm -f $@; echo "NO SLURM HERE, and none could be installed: apt-get install $(SLURM)"; }

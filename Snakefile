@@ -28,6 +28,21 @@ include: "rules/report.smk"
 include: "rules/incomplete.smk"
 
 
+# On a cluster these run where Snakemake does: a few seconds each, and on few files. Or (the first
+# two) what they make does not say of which configuration, so no job may outlive its workflow.
+localrules:
+    deduplicate,
+    relabel,
+    all,
+    preview,
+    gather,
+    rank,
+    quote,
+    cite,
+    figures,
+    page,
+
+
 rule all:
     """The leaderboard of every track, and one page over all of them."""
     default_target: True

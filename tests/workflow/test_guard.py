@@ -193,6 +193,7 @@ def test_a_lock_of_another_machine_is_respected(folder: Path) -> None:
         (["-c2"], False),
         (["--cores=all", "x"], False),
         (["--profile", "profiles/slurm"], False),
+        (["--workflow-profile", "profiles/slurm"], False),
     ],
 )
 def test_every_core_is_used_unless_the_person_says_how_many(

@@ -17,6 +17,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from leakboard import devices
 from leakboard.diffusion import Schedule
 from leakboard.errors import UserError
 from leakboard.files import write_bytes
@@ -194,5 +195,6 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def device() -> torch.device:
-    """The GPU if there is one, else the CPU."""
+    """The GPU if there is one, else the CPU; of several GPUs one that no other job has."""
+    devices.lease()
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import psutil
 
+from . import queue
 from .errors import UserError
 from .job import SAVING, end_with, identity
 
@@ -61,10 +62,12 @@ def guard() -> None:
     They end with it, and it ends with `make`, whose name is forgotten here, so that nobody inherits
     it: a job watches its workflow. They keep the memory that they have freed for the next layer.
     The workflow in turn waits for those that are saving what they have.
+    A job on another machine has a workflow of its own there, which shows nothing.
     """
     atexit.register(_wait)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(ADOPT, 1, 0, 0, 0)
+    os.environ.pop("LEAKBOARD_DISPLAY", None)
     for name, value in KEEP_MEMORY.items():
         os.environ.setdefault(name, value)
     os.environ["LEAKBOARD_WORKFLOW_PID"] = identity(os.getpid())
@@ -89,8 +92,9 @@ def _wait() -> None:
 def check(folder: Path) -> None:
     """Make sure that no other run works in `folder`, then remove the lock of a killed one.
 
-    Raises UserError when one does, or when the lock was made on another machine, where this one
-    cannot look.
+    The jobs that a killed run left in the queue of a cluster are canceled first: two would write
+    the same files. Raises UserError when another run is at work, when the lock was made on another
+    machine, where this one cannot look, or when a job does not end.
     """
     if (pid := live(folder)) is not None:
         raise UserError(
@@ -105,6 +109,7 @@ def check(folder: Path) -> None:
             f"the lock in {locks} was made on {host}, and this is {here}; when no run is left"
             " there, run `snakemake --unlock` and the same command again"
         )
+    queue.clear(folder, killed=bool(stale))
     for lock in stale:
         lock.unlink(missing_ok=True)
     if stale:
@@ -121,8 +126,9 @@ def live(folder: Path) -> int | None:
         if (
             process.pid not in mine
             and _is_snakemake(command)
-            and not _known(command).dry
             and process.info["cwd"] == str(folder)
+            and not (known := _known(command)).dry
+            and known.mode is None
         ):
             return process.pid
     return None
@@ -143,12 +149,13 @@ def _known(args: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(*DRY, action="store_true", dest="dry")
     # a profile or another executor says itself how much runs at the same time
     how_many = ("--cores", "-c", "--jobs", "-j", "--executor", "-e", "--profile")
-    parser.add_argument(*how_many, nargs="?", const="", dest="parallel")
+    parser.add_argument(*how_many, "--workflow-profile", nargs="?", const="", dest="parallel")
+    parser.add_argument("--mode")  # a job of a run says that it is one
     try:
         known = parser.parse_known_args(list(args))[0]
     except argparse.ArgumentError:  # short ones in a row, like -np; or Snakemake says what is wrong
         dry = any(word.startswith("-n") for word in args)
-        known = argparse.Namespace(directory=None, dry=dry, parallel=None)
+        known = argparse.Namespace(directory=None, dry=dry, parallel=None, mode=None)
     known.parallel = known.parallel is not None
     return known
 
