@@ -14,6 +14,8 @@ from leakboard import status
 from leakboard.stages import DERIVED, MEASURED
 from snakemake_logger_plugin_leakboard.words import title
 
+CODE = ("code", "step")  # inputs that say what is in a job's sources
+
 
 def folder(path):
     """The third part of a path: below `results/{track}`, that tells most rules from another."""
@@ -47,7 +49,7 @@ def needed(maker, names):
         some = given(wildcards) if callable(given) else given
         return [f.format(**names) for f in ([some] if isinstance(some, str) else some)]
 
-    return {k: paths(given) for k, given in getattr(rules, maker).input.items() if k != "code"}
+    return {k: paths(given) for k, given in getattr(rules, maker).input.items() if k not in CODE}
 
 
 def lost(_):
