@@ -19,7 +19,7 @@ CODE = ("code", "step")  # inputs that say what is in a job's sources
 
 def folder(path):
     """The third part of a path: below `results/{track}`, that tells most rules from another."""
-    return "/".join(path.split("/")[2:3])
+    return "".join(path.split(os.sep)[2:3])
 
 
 def walked():
