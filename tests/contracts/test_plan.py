@@ -925,7 +925,7 @@ def test_a_stamp_says_what_is_in_the_sources_and_stays_as_it_is_while_they_do(
     step = tmp_path / "step.py"
     step.write_text("from leakboard import quality\n", encoding="utf-8")
     made = [stamp(tmp_path / "stamps", step, {"trainers": "standard"})]
-    assert made[0].name == "step,trainers=standard.txt"
+    assert made[0] == tmp_path / "stamps/step,trainers=standard/sources.txt"
     lines = dict(line.split("  ")[::-1] for line in made[0].read_text().splitlines())
     assert lines.keys() >= {step.as_posix(), "leakboard/quality.py"}
     assert len(lines) == len(sources(step, {"trainers": "standard"}))

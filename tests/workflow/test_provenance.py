@@ -127,7 +127,7 @@ EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a line of the table that is cut short": (
         lambda board: replace(board / "measurements.csv", "tiny,0,none,plain,", ""),
-        "measurements.csv: row 1: ",
+        "measurements.csv: row ",
     ),
     "a row of the table that is left out": (
         lambda board: shorten(board / "measurements.csv"),

@@ -50,10 +50,11 @@ def stamp(folder: Path, step: Path, used: Mapping[str, str], own: bool = True) -
 
     A line each, SHA-256 and name, of the step itself if it is our `own`. Written where it says
     something else, so no touch, and no clone, makes it newer; and Snakemake looks at one
-    file of a job instead of thirty.
+    file of a job instead of thirty. Each has a folder to itself, for Snakemake looks into a folder
+    once, and would not see what is written there later.
     """
     words = (step.stem, *(f"{group}={method}" for group, method in sorted(used.items())))
-    path = folder / f"{','.join(words)}.txt"
+    path = folder / ",".join(words) / "sources.txt"
     told = (file for file in sources(step, used) if own or file != step)
     text = "".join(f"{content(file)}  {_name(file)}\n" for file in told)
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
