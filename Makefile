@@ -13,7 +13,7 @@ leaderboard: .venv/run ## run the default track and print the leaderboard
 	@$(BIN)/leakboard run
 
 test: .venv/dev .venv/browser lint ## everything that CI runs
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 15
 
 test-slurm: .venv/dev .venv/slurm ## the same workflow on a real SLURM on this machine
 	$(BIN)/python -m pytest -m slurm -n 2 --dist worksteal tests/slurm
