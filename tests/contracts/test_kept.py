@@ -8,6 +8,7 @@ import pytest
 
 from leakboard import artefacts, kept
 from leakboard.kept import Kept
+from leakboard.report.pictures import Shown
 
 KEY = "0123456789abcdef"
 
@@ -162,3 +163,23 @@ def test_joining_takes_no_more_memory_for_more_shards(tmp_path):
 
     few, many = peak(4), peak(40)
     assert many < few < 2 * features.nbytes
+
+
+def test_figures_show_the_same_however_many_files_hold_the_pictures(tmp_path):
+    rng = np.random.default_rng(0)
+    images = rng.integers(256, size=(200, 2, 2, 1), dtype=np.uint8)
+    table = pd.DataFrame({"sample": np.arange(200), "neighbor": 0, "similarity": rng.random(200)})
+    table.loc[150:159, "similarity"] = 2.0  # the closest calls are in no first file
+    found = []
+    for shards in (1, 8):
+        files = []
+        for k, part in enumerate(np.array_split(np.arange(200), shards)):
+            files.append(tmp_path / f"{shards}-{k}.npz")
+            artefacts.write_npz(files[-1], {}, images=images[part], numbers=part)
+        found.append(Shown.of(files, table, gallery=4))
+    one, many = found
+    for each in found:
+        np.testing.assert_array_equal(each.first, images[:64])
+        np.testing.assert_array_equal(each.closest, images[150:160])
+        assert each.calls["sample"].tolist() == list(range(150, 160))
+    pd.testing.assert_frame_equal(one.calls, many.calls)
