@@ -15,8 +15,11 @@ leaderboard: .venv/run ## run the default track and print the leaderboard
 test: .venv/dev .venv/browser lint ## everything that CI runs
 	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 15
 
+# Its tests wait for a real cluster, on a machine that may be slow: what fails is tried once more,
+# alone.
 test-slurm: .venv/dev .venv/slurm ## the same workflow on a real SLURM on this machine
-	$(BIN)/python -m pytest -m slurm -n 2 --dist worksteal tests/slurm
+	$(BIN)/python -m pytest -m slurm -n 2 --dist worksteal --durations 15 tests/slurm \
+		|| $(BIN)/python -m pytest -m slurm -n 1 --last-failed tests/slurm
 
 lint: .venv/dev ## style, types, workflow
 	$(BIN)/ruff check .
