@@ -80,4 +80,4 @@ def test_one_job_is_planned_without_the_others(fresh: Folder) -> None:
     # As on a node of a cluster, where each job's Snakemake plans that job alone.
     assert fresh.jobs("results/tiny/subset/split.csv") == {"subset"}
     stamps = {file.name for file in (fresh.path / ".snakemake/sources").iterdir()}
-    assert stamps == {"subset,datasets=digits.txt"}
+    assert stamps == {"subset,datasets=digits"}
