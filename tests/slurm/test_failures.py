@@ -151,7 +151,10 @@ def test_a_job_over_its_time_limit_gets_more_and_goes_on(
 ) -> None:
     with told.running() as run:
         job = hit(told, run)
+        (told.path / "wait").touch()  # SLURM takes up to half a minute to look at the clock
         cluster.run("scontrol", "update", f"JobId={job['id']}", "EndTime=now")
+        assert until(lambda: job["id"] not in [j["id"] for j in cluster.queue()], 60)
+        (told.path / "wait").unlink()
         ends_well(told, run, small)
     assert ("TIMEOUT", job["id"]) in {(row["state"], row["id"]) for row in cluster.history()}
 

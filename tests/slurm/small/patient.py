@@ -22,7 +22,8 @@ class Trainer:
     """A step takes `pause` seconds longer, and leaves a line in the file `steps`.
 
     The file `interval` in the working directory holds the seconds between two checkpoints. A file
-    `eat-memory` or `fill-disk` is removed and obeyed, once.
+    `eat-memory` or `fill-disk` is removed and obeyed, once; while there is a file `wait`, the step
+    takes a minute at most.
     """
 
     trains: ClassVar[str] = "denoiser"
@@ -33,6 +34,9 @@ class Trainer:
 
     def loss(self, net: Any, batch: Batch, rng: torch.Generator) -> torch.Tensor:
         time.sleep(self.pause)
+        patience = time.monotonic() + 60
+        while Path("wait").exists() and time.monotonic() < patience:
+            time.sleep(0.1)
         with Path("steps").open("a", encoding="utf-8") as file:
             file.write("step\n")
         if Path("interval").exists():
