@@ -62,6 +62,6 @@ SLURM := slurm-client slurmctld slurmd munge slurmdbd slurm-wlm-mysql-plugin mar
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[slurm]'
 	@PATH="$$PATH:/usr/sbin"; { command -v slurmctld && command -v slurmdbd && command -v mariadbd; } > $@ \
 		|| { test "$$(id -u)" = 0 && apt-get update --quiet \
-		&& apt-get install --quiet --yes --no-install-recommends $(SLURM) \
+		&& DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends $(SLURM) \
 		&& command -v slurmctld > $@; } \
 		|| { rm -f $@; echo "NO SLURM HERE, and none could be installed: apt-get install $(SLURM)"; }
