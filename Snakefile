@@ -69,4 +69,6 @@ onsuccess:
 
 
 onerror:
+    for name in PLANS:
+        leftovers.trained(Path("results") / name)
     show_what_there_is(after_failure=True)

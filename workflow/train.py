@@ -42,4 +42,3 @@ with job(snakemake.log[0], snakemake.output.perf, dict(snakemake.wildcards)) as 
     networks.save(net, folder, training.schedule, spec["noise"], artefacts.about(spec))
     this.earlier_seconds = training.earlier_seconds
     this.more = {"steps": training.step, "epochs": training.epochs, "images": training.images}
-    this.afterwards.append(training.forget)

@@ -800,9 +800,16 @@ def test_what_nothing_reads_any_more_is_removed_and_what_more_images_need_is_not
         "features/pixels/none/plain/seed0/0-500.npz",
         "scores/pia/weights/base/seed0.parquet",
         "scores/pia/weights/base/seed0/0-500.npz",
-        "checkpoints/base/seed0/0123.safetensors",
+        "checkpoints/base/seed0/0123.safetensors",  # it is not trained yet
+        "checkpoints/half/seed0/0123.safetensors",  # nor is this one, only its record is there
+        "perf/train/half/seed0.json",
+        "networks/pretrained@none/seed0/diffusion_pytorch_model.safetensors",
+        "perf/train/pretrained@none/seed0.json",
+        "checkpoints/pretrained@none/seed1/0123.safetensors",
     ]
     removed = [
+        "checkpoints/pretrained@none/seed0/0123.safetensors",
+        "checkpoints/pretrained@none/seed0/0123.csv",
         "samples/none/plain/seed0/0-1000.npz",
         "perf/sample/none/plain/seed0/0-1000.json",
         "features/pixels/none/plain/seed0/0-250.npz",

@@ -85,6 +85,15 @@ def test_a_killed_and_resumed_training_equals_an_uninterrupted_one_bit_for_bit(
     assert curves[0] == curves[1]
 
 
+def test_a_training_that_ended_and_was_lost_nevertheless_does_not_start_over(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "SECONDS", 0)
+    expected = weights(begin(tmp_path).run())
+    seen = []
+    again = begin(tmp_path).run(lambda step, steps: seen.append(step))
+    assert len(seen) < 5
+    assert torch.equal(weights(again), expected)
+
+
 def test_dropout_flips_and_the_moving_average_matter_to_the_result(tmp_path):
     # Else the test above would not notice their loss.
     reference = weights(begin(tmp_path / "b").run())

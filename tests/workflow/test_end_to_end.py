@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -350,12 +350,19 @@ def test_a_training_starts_from_a_diffusers_folder_as_it_does_from_a_network(boa
     assert (board.network("base") / "training.csv").read_bytes() == before
 
 
+def undefended(content: dict[str, Any]) -> None:
+    """Leave out all defenses and attacks."""
+    content["defenses"] = {"none": content["defenses"]["none"]}
+    content["attacks"] = {"blind": content["attacks"]["blind"]}
+
+
 def test_planted_duplicates_are_trained_on_and_a_deduplication_finds_them(board: Folder) -> None:
     before = pd.read_csv(board.board / "subset/split.csv", keep_default_na=False)
     board.set(TRACK, "subset.duplicates", {"images": 4, "times": 3})
     unique = {"trainer": "standard", "data": "members", "training": {"steps": 8}}
     unique["dedup"] = {"extractor": "pixels", "similarity": 0.95}
     board.set("config/config.yaml", "networks.unique", unique)
+    board.change("config/config.yaml", undefended)
     cell = "measurements/copying/pixels/plain/seed0.json"
     files = [board.network("unique") / "config.json", board.board / cell]
     done = board.snakemake(*(str(file.relative_to(board.path)) for file in files))

@@ -32,6 +32,7 @@ rule good:
 rule slow:
     output: "slow.txt"
     log: "logs/slow.log"
+    priority: 1
     script: "slow.py"
 rule bad:
     output: "bad.txt"

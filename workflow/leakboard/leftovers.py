@@ -1,8 +1,10 @@
-"""What a run leaves that shared its work by another number of jobs, and that nothing reads now."""
+"""What a run leaves that nothing reads any more: shards of another division, checkpoints."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Collection
+from glob import escape
 from pathlib import Path
 
 from leakboard.needs import answered, embedded
@@ -29,9 +31,22 @@ def sweep(plan: Plan, results: Path) -> None:
     for folder in results.glob("scores/*/*/*/seed*/"):
         shards = [each["shard"] for each in answered(plan, folder.parts[-3])]
         _remove(folder, shards, max(stop for _, stop in plan.audited_shards.values()))
+    trained(results)
     for folder in sorted(results.glob("checkpoints/**/"), reverse=True):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
+
+
+def trained(results: Path) -> None:
+    """Remove checkpoints and live loss curves of all networks that are there.
+
+    Their trainings leave them: until the workflow knows that one has ended, a lost node makes it
+    start over.
+    """
+    for record in results.glob("perf/train/*/seed*.json"):
+        network, seed = record.parent.name, record.stem
+        if any(results.glob(f"networks/{escape(network)}/{seed}/*.safetensors")):
+            shutil.rmtree(results / "checkpoints" / network / seed, ignore_errors=True)
 
 
 def _remove(folder: Path, planned: Collection[str], images: int) -> None:

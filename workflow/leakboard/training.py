@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -191,10 +190,6 @@ class Training:
             with self.curve.open("a", encoding="utf-8") as file:
                 file.write(self.rows[-1])
 
-    def forget(self) -> None:
-        """Remove checkpoint and live curve of a training that is finished and saved."""
-        shutil.rmtree(self.checkpoint.parent, ignore_errors=True)
-
     @property
     def epochs(self) -> float:
         """How many times each image was seen so far, on average."""
@@ -246,7 +241,8 @@ def prepare(
     `pools` says which images it learns from, `teachers` in which folder the network lies that
     teaches on a pool, `init` is the folder of the network it starts from. Checkpoint and live loss
     curve lie in `checkpoints` under a key made of the spec and of the content of all `inputs`, so
-    no other training's is resumed, and they outlive a job that fails.
+    no other training's is resumed. They outlive the job, which may be lost before the workflow
+    knows that it has ended; `leftovers` removes them.
     """
     names = ("train", spec["track"], spec["network"], spec["seed"])
     where = f"networks.{spec['network']} of track {spec['track']}"
