@@ -364,6 +364,16 @@ def test_a_defense_pays_for_the_trainings_it_rests_on_and_for_all_its_shards():
     assert made["peak_memory_mb"].to_dict() == {"none": 100.0, "cpsample": 300.0}
 
 
+def test_drawing_that_takes_no_time_worth_telling_is_compared_all_the_same():
+    perf = [
+        {"defense": name, "seed": "0", "seconds": 2.0, "drawing_seconds": s, "peak_memory_mb": 1.0}
+        for name, s in [("none", 0.02), ("amg", 0.03)]
+    ]
+    made = costs(perf, {"none": [], "amg": []}).set_index("defense")
+    assert made["sampling_seconds"].to_dict() == {"none": 0.0, "amg": 0.0}
+    assert made["sampling_ratio"].to_dict() == pytest.approx({"none": 1.0, "amg": 1.5})
+
+
 def test_a_training_that_is_made_with_one_seed_is_paid_for_with_each():
     jobs = [("judge", "0", 7.0), ("own", "0", 100.0), ("own", "1", 200.0), ("base", "1", 50.0)]
     perf = [

@@ -37,7 +37,7 @@ def costs(
                 "defense": defense,
                 "seed": int(str(seed)),
                 "training_seconds": round(needed["seconds"].sum(), 1),
-                "sampling_seconds": round(shards["drawing_seconds"].sum(), 1),
+                "sampling_seconds": shards["drawing_seconds"].sum(),
                 "peak_memory_mb": memory.max(),
             }
         )
@@ -45,6 +45,7 @@ def costs(
     table = pd.DataFrame(rows, columns=made)
     undefended = table[table["defense"] == "none"].set_index("seed")["sampling_seconds"]
     table["sampling_ratio"] = table["sampling_seconds"] / table["seed"].map(undefended)
+    table["sampling_seconds"] = table["sampling_seconds"].round(1)
     return table[[*COLUMNS, "peak_memory_mb"]]
 
 
