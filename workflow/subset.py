@@ -2,13 +2,17 @@
 
 import json
 
-from leakboard import artefacts, plugins
+from leakboard import artefacts, datasets
 from leakboard.job import job
+from leakboard.published import sides
 from leakboard.splits import split
 
 with job(snakemake.log[0]):
     spec = json.loads(snakemake.params.spec)
-    images, labels = plugins.load("datasets", **spec["dataset"]).load()
-    table = split(images, labels, **spec["subset"])
+    how = dict(spec["subset"])
+    named = {key: how.pop(key) for key in ("split", "files") if key in how}
+    images, labels, columns = datasets.load(**spec["dataset"], seed=how["seed"])
+    table = split(images, labels, **how, sides=sides(columns, len(images), **named))
+    table = table.assign(**columns)
     artefacts.write_npz(snakemake.output.images, spec, images=images, labels=labels)
     artefacts.write_csv(snakemake.output.split, table)

@@ -178,14 +178,14 @@ def test_what_unpacks_to_more_than_it_says_is_not_unpacked(
         forged(path, listed("a"), plain("a"), plain("b", zeros))
     assert path.stat().st_size < 2**17
     read = []
-    real = archives._Bounded.read
+    real = archives.Bounded.read
 
-    def counted(self: archives._Bounded, size: int) -> bytes:
+    def counted(self: archives.Bounded, size: int) -> bytes:
         data = real(self, size)
         read.append(len(data))
         return data
 
-    monkeypatch.setattr(archives._Bounded, "read", counted)
+    monkeypatch.setattr(archives.Bounded, "read", counted)
     with pytest.raises(UserError, match=re.escape(str(path))):
         archives.unpack(path, folder)
     assert sum(read) < 2 * 2**20

@@ -482,6 +482,49 @@ BAD = {  # what is wrong: the edit, then what the only line of the message must 
         {f"{SHARED}: networks/base/trainer": "standrad"},
         [SHARED, "networks.base", "did you mean 'standard'?"],
     ),
+    "two splits at once": (
+        {
+            f"{TRACK}: subset/split": "split.npz",
+            f"{TRACK}: subset/files": {"members": "a/*", "held_out": "b/*"},
+        },
+        [TRACK, "subset: `split` and `files`", "leave one"],
+    ),
+    "a split by file without strangers": (
+        {f"{TRACK}: subset/files": {"members": "a/*"}},
+        [TRACK, "subset.files.held_out", "missing"],
+    ),
+    "an unknown way to split by file": (
+        {f"{TRACK}: subset/files": {"members": "a/*", "held_out": "b/*", "heldout": "b/*"}},
+        [TRACK, "subset.files.heldout", "unknown key", "did you mean 'held_out'?"],
+    ),
+    "a limit that leaves too few": (
+        {f"{TRACK}: dataset/limit": 1000},
+        [TRACK, "dataset.limit: 1000", "members + held_out = 1100"],
+    ),
+    "a size of nothing": (
+        {f"{TRACK}: dataset/size": 0},
+        [TRACK, "dataset.size", "greater than or equal to 1", "got 0"],
+    ),
+    "a size that is no number": (
+        {f"{TRACK}: dataset/size": True},
+        [TRACK, "dataset.size", "valid integer", "got True"],
+    ),
+    "a crop of another shape": (
+        {f"{TRACK}: dataset/crop": "circle"},
+        [TRACK, "dataset.crop: ", "number of pixels, or square", "got 'circle'"],
+    ),
+    "a crop of nothing": (
+        {f"{TRACK}: dataset/crop": 0},
+        [TRACK, "dataset.crop: ", "number of pixels, or square", "got 0"],
+    ),
+    "an unknown filter": (
+        {f"{TRACK}: dataset/filter": "nearest"},
+        [TRACK, "dataset.filter", "'lanczos', 'bicubic', 'bilinear' or 'box'"],
+    ),
+    "an unknown key of the dataset": (
+        {f"{TRACK}: dataset/resize": 32},
+        [TRACK, "dataset.resize", "unknown key"],
+    ),
     "an unknown dataset method": (
         {f"{TRACK}: dataset/method": "digit"},
         [TRACK, "dataset", "did you mean 'digits'?"],

@@ -6,6 +6,7 @@ import pytest
 from leakboard.data.digits import Dataset
 from leakboard.duplicates import deduplicated, groups
 from leakboard.errors import UserError
+from leakboard.published import sides
 from leakboard.splits import near_duplicates, split
 from leakboard.subset import audited, rows_of_pool, trained_rows
 
@@ -193,3 +194,104 @@ def test_attackers_are_asked_about_members_and_strangers_only(table):
     assert set(audited(table)["pool"]) == {"members", "held-out"}
     with pytest.raises(UserError, match="'half-c' is empty"):
         rows_of_pool(table, "half-c")
+
+
+# --- splits that somebody else made --------------------------------------------------------------
+
+NUMBERS = np.arange(1797) + 1000
+ONE, TWO = (
+    np.random.default_rng(3).permutation(NUMBERS)[part]
+    for part in (slice(0, 700), slice(700, 1500))
+)
+
+
+def published(path, one=ONE, two=TWO):
+    np.savez(path, mia_train_idxs=one, mia_eval_idxs=two, ratio=0.5)
+    return str(path)
+
+
+def test_a_published_split_says_where_members_and_strangers_come_from(tmp_path):
+    found = sides({"number": NUMBERS}, 1797, published(tmp_path / "s.npz"))
+    table = split(IMAGES, LABELS, **{**HOW, "held_out": 500}, sides=found)
+    assert set(rows_of_pool(table, "members") + 1000) < set(ONE.tolist())
+    assert set(rows_of_pool(table, "held-out") + 1000) < set(TWO.tolist())
+    counts = table["pool"].value_counts()
+    assert (counts["members"], counts["held-out"]) == (100, 500)
+    assert counts["reference"] + counts["dropped"] == 1197  # what is left of both, and all others
+    members = table[table["pool"] == "members"]
+    assert (members["label"].value_counts() == 10).all()
+    assert members.groupby(["half", "fold"]).size().eq(25).all()
+    assert table[table["pool"] == "held-out"]["label"].value_counts().between(49, 51).all()
+    again = split(IMAGES, LABELS, **{**HOW, "held_out": 500}, sides=found)
+    assert again.equals(table)
+
+
+def test_all_of_a_published_split_is_exactly_its_lists_and_the_rest_is_reference(tmp_path):
+    found = sides({}, 1797, published(tmp_path / "s.npz", ONE - 1000, TWO - 1000))
+    all_ = {"members": 700, "held_out": 800, "near_duplicate": 0.0, "seed": 0}
+    table = split(IMAGES, LABELS, **all_, sides=found)
+    assert rows_of_pool(table, "members").tolist() == sorted(ONE - 1000)
+    assert rows_of_pool(table, "held-out").tolist() == sorted(TWO - 1000)
+    assert len(rows_of_pool(table, "reference")) == 297
+    with pytest.raises(UserError, match=r"subset\.members: 701, .* holds 700"):
+        split(IMAGES, LABELS, **{**all_, "members": 701}, sides=found)
+    with pytest.raises(UserError, match=r"subset\.held_out: 801.*holds 800"):
+        split(IMAGES, LABELS, **{**all_, "held_out": 801}, sides=found)
+
+
+def test_a_published_split_loses_what_is_nearly_the_same_on_both_sides(tmp_path):
+    near = np.concatenate([IMAGES[:10], np.clip(IMAGES[:10].astype(int) + 3, 0, 255)]).astype(
+        np.uint8
+    )
+    found = sides({}, 20, published(tmp_path / "s.npz", np.arange(10), np.arange(10, 20)))
+    how = {"members": 4, "held_out": 4, "seed": 0, "sides": found}
+    table = split(near, np.zeros(20, int), near_duplicate=0.0, **how)
+    assert (table["pool"] != "dropped").all()
+    with pytest.raises(UserError, match=r"held_out: 4.*0 without"):
+        split(near, np.zeros(20, int), near_duplicate=0.05, **how)
+
+
+def test_a_split_by_file_takes_each_pool_from_its_own_files():
+    names = np.array(["mine/a.png", "mine/b.png", "others/c.png", "others/d.png", "e.png"])
+    patterns = {"members": "mine/*", "held_out": "others/*"}
+    one, two = sides({"file": names}, 5, files=patterns)
+    assert one.tolist() == [0, 1]
+    assert two.tolist() == [2, 3]
+    for changed, said in (
+        ({"members": "*"}, "'others/c.png' matches both patterns"),
+        ({"members": "none/*"}, "no image of the dataset is among its members"),
+        ({"held_out": "none/*"}, "no image of the dataset is among its held-out"),
+    ):
+        with pytest.raises(UserError, match=rf"subset\.files: {said}"):
+            sides({"file": names}, 5, files={**patterns, **changed})
+    with pytest.raises(UserError, match=r"subset\.files: the dataset names no files"):
+        sides({}, 5, files=patterns)
+
+
+def test_a_split_that_cannot_be_meant_is_refused(tmp_path):
+    path = tmp_path / "bad.npz"
+    columns = {"number": NUMBERS}
+    for one, two, said in (
+        (ONE, ONE[:1], "is in both lists"),
+        (np.append(ONE, ONE[0]), TWO, "`mia_train_idxs` names an image twice"),
+        (ONE, TWO.astype(float), "`mia_eval_idxs` is float64"),
+        (ONE + 5000, TWO, "no image of the dataset is among its members"),
+    ):
+        with pytest.raises(UserError, match=rf"subset\.split: .*bad\.npz.*{said}"):
+            sides(columns, 1797, published(path, one, two))
+    np.savez(path, train=ONE)
+    for name in ("bad.npz", "none.npz"):
+        with pytest.raises(
+            UserError, match=rf"subset\.split: .*{name}' is not a \.npz with mia_tr"
+        ):
+            sides(columns, 1797, str(tmp_path / name))
+    with pytest.raises(UserError, match="2 images of the number 1000"):
+        sides({"number": np.append(NUMBERS[:-1], 1000)}, 1797, published(path))
+    assert sides(columns, 1797) is None
+
+
+def test_exact_copies_are_found_by_their_content():
+    images = np.concatenate([IMAGES[:50], IMAGES[10:20], IMAGES[:3]])
+    expected = [*range(50), *range(10, 20), 0, 1, 2]
+    assert near_duplicates(images, 0.0).tolist() == expected
+    assert near_duplicates(images, 1e-6).tolist() == expected

@@ -65,25 +65,25 @@ def unpack(file: Path, folder: Path) -> dict[str, Any]:
     path that leads elsewhere, is not in the manifest, or is not what the manifest says: no more is
     ever read than that. What was written by then is the caller's to remove.
     """
-    with _refusing(file), file.open("rb") as raw, gzip.GzipFile(fileobj=raw) as packed:
-        squeezed = raw.read(2) == b"\x1f\x8b"
-        raw.seek(0)
-        stream = _Bounded(packed if squeezed else raw, LARGEST + HEADERS)
-        with tarfile.open(fileobj=stream, mode="r|") as archive:  # type: ignore[call-overload]
-            manifest = _manifest(archive)
-            listed: dict[str, list[Any]] = manifest["files"]
-            total = sum(size for size, _ in listed.values())
-            free = shutil.disk_usage(folder.parent).free
-            if total > free:
-                raise UserError(f"holds {total:,} bytes, and {folder.parent} has {free:,} left")
-            stream.left = total + HEADERS * (len(listed) + 8)
-            missing = set(listed)
-            while member := archive.next():
-                if member.name not in missing:
-                    there = "twice" if member.name in listed else "not in its manifest"
-                    raise UserError(f"{member.name!r} is {there}")
-                missing.remove(member.name)
-                _write(archive, member, folder, *listed[member.name])
+    with (
+        _refusing(file),
+        bounded(file, LARGEST + HEADERS) as stream,
+        tarfile.open(fileobj=stream, mode="r|") as archive,  # type: ignore[call-overload]
+    ):
+        manifest = _manifest(archive)
+        listed: dict[str, list[Any]] = manifest["files"]
+        total = sum(size for size, _ in listed.values())
+        free = shutil.disk_usage(folder.parent).free
+        if total > free:
+            raise UserError(f"holds {total:,} bytes, and {folder.parent} has {free:,} left")
+        stream.left = total + HEADERS * (len(listed) + 8)
+        missing = set(listed)
+        while member := archive.next():
+            if member.name not in missing:
+                there = "twice" if member.name in listed else "not in its manifest"
+                raise UserError(f"{member.name!r} is {there}")
+            missing.remove(member.name)
+            _write(archive, member, folder, *listed[member.name])
     if missing:
         raise UserError(f"{file}: {min(missing)!r} is missing; copy the file again")
     return manifest
@@ -98,7 +98,16 @@ def named(name: str) -> PurePosixPath:
     return path
 
 
-class _Bounded:
+@contextmanager
+def bounded(file: Path, most: int) -> Iterator[Bounded]:
+    """The content of a file, unpacked if it is gzip; UserError where there are more bytes."""
+    with file.open("rb") as raw, gzip.GzipFile(fileobj=raw) as packed:
+        squeezed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        yield Bounded(packed if squeezed else raw, most)
+
+
+class Bounded:
     """A stream of which no more than `left` bytes are read."""
 
     def __init__(self, stream: gzip.GzipFile | IO[bytes], left: int) -> None:
@@ -108,7 +117,7 @@ class _Bounded:
         data = self.stream.read(min(size, self.left + 1))
         self.left -= len(data)
         if self.left < 0:
-            raise UserError("is larger than its manifest says")
+            raise UserError("holds more bytes than it should")
         return data
 
 

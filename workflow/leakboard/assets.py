@@ -82,7 +82,10 @@ def _asked(board: Resolved) -> Iterator[str]:
 
     dataset = board.track.dataset
     for param in plugins.constant("datasets", dataset.method, "reads") or ():
-        yield str(dataset.params[param])
+        said = dataset.params[param]
+        yield from map(str, said if isinstance(said, list | tuple) else [said] if said else [])
+    if board.track.subset.split:
+        yield board.track.subset.split
     for network in board.networks.values():
         if network.init and network.init not in board.networks:
             yield network.init

@@ -170,6 +170,13 @@ def _sizes(board: Resolved) -> Iterator[str]:
             f"subset: members + held_out = {asked}, but dataset '{track.dataset.method}' has "
             f"{size} images; ask for fewer"
         )
+    if track.dataset.limit and asked > track.dataset.limit:
+        yield (
+            f"dataset.limit: {track.dataset.limit}, but subset.members + held_out = {asked}; let "
+            f"more images in, or ask for fewer"
+        )
+    if track.subset.split and track.subset.files:
+        yield "subset: `split` and `files` both say where members come from; leave one of them"
     planted = track.subset.duplicates
     if planted and planted.images > track.subset.members:
         yield (

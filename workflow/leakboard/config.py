@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from leakboard.entries import Attack, Defense, Extractor, Network
 from leakboard.strict import Name, Share, Strict
@@ -19,11 +19,36 @@ def _once(values: list[Any]) -> list[Any]:
     return values
 
 
+def _side(value: Any) -> Any:
+    if value in (None, "square") or (type(value) is int and value >= 1):
+        return value
+    raise ValueError("expected a number of pixels, or square")
+
+
 class Dataset(Strict):
     """Where the real images come from."""
 
     method: str = Field(description="file in workflow/leakboard/data, or an installed plug-in")
     params: dict[str, Any] = Field({}, description="the method's own params")
+    crop: Annotated[int | Literal["square"] | None, BeforeValidator(_side)] = Field(
+        None, description="center crop: its side in pixels of the source, or the largest square"
+    )
+    size: Annotated[int, Field(ge=1, strict=True)] | None = Field(
+        None, description="side to which each image is resized then"
+    )
+    filter: Literal["lanczos", "bicubic", "bilinear", "box"] = Field(
+        "lanczos", description="of the resize: Pillow's, antialiased"
+    )
+    limit: Annotated[int, Field(ge=4, strict=True)] | None = Field(
+        None, description="use so many images alone, drawn at random by subset.seed"
+    )
+
+
+class Files(Strict):
+    """Of which files a pool is: patterns of what the dataset calls them, as `scans/*`."""
+
+    members: str = Field(description="pattern of the files that members are taken from")
+    held_out: str = Field(description="likewise; no file may match both")
 
 
 class Duplicates(Strict):
@@ -43,6 +68,13 @@ class Subset(Strict):
     )
     seed: int = Field(0, description="another seed, another split")
     duplicates: Duplicates | None = Field(None, description="members that repeat in trainings")
+    split: str | None = Field(
+        None,
+        description="a published split, as SecMI's CIFAR10_train_ratio0.5.npz: members are taken "
+        "from its `mia_train_idxs`, held-out images from its `mia_eval_idxs`; all others are "
+        "reference",
+    )
+    files: Files | None = Field(None, description="the same by file, where there is no `split`")
 
 
 class Noise(Strict):

@@ -23,6 +23,7 @@ SECTIONS: list[tuple[str, type[BaseModel], str]] = [
     ("dataset", config.Dataset, ""),
     ("subset", config.Subset, ""),
     ("duplicates", config.Duplicates, "In `subset`."),
+    ("files", config.Files, "In `subset`."),
     ("noise", config.Noise, ""),
     ("architecture", config.Architecture, ""),
     ("training", config.Training, "Also `networks.<name>.training`, which changes single values."),
@@ -123,7 +124,16 @@ def _readme() -> str:
                 )
                 rows.append(f"| `{method}` | {shown} |")
         parts.append("\n".join(rows) + "\n")
+        if group == "datasets":
+            parts += [_described(group, method) for method in plugins.modules(group)]
     return "\n".join(parts)
+
+
+def _described(group: str, method: str) -> str:
+    """What a plug-in's class says of itself, as a paragraph; nothing of an installed one's."""
+    if not plugins.module(group, method).startswith("leakboard."):
+        return ""
+    return f"`{method}`: {' '.join(plugins.about(group, method).split())}\n"
 
 
 def _default(field: Any) -> str:

@@ -31,8 +31,8 @@ class Specs(Attackers):
     def subset(self) -> Spec:
         return {
             "stage": "subset",
-            "dataset": self.track.dataset.model_dump(),
-            "subset": self.track.subset.model_dump(),
+            "dataset": _said(self.track.dataset.model_dump(), "crop", "size", "filter", "limit"),
+            "subset": _said(self.track.subset.model_dump(), "split", "files"),
         }
 
     @cache  # noqa: B019 - a plan lives as long as the run
@@ -241,3 +241,10 @@ class Specs(Attackers):
         start, stop = self.audited_shards[shard]
         whole = self.attack(attack, sees, target, seed)
         return {"stage": "attack_shard", "attack": whole, "start": start, "stop": stop}
+
+
+def _said(section: Spec, *later: str) -> Spec:
+    """A section without keys that came later, where they say nothing: its digest stays."""
+    silent = {key for key in later if section[key] is None}
+    silent |= {"filter"} if section.get("size", "") is None else set()
+    return {key: value for key, value in section.items() if key not in silent}

@@ -1,50 +1,61 @@
-"""A folder of image files of one size."""
+"""A folder of image files."""
 
+from collections import Counter
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from leakboard import assets
+from leakboard import assets, listings
 from leakboard.errors import UserError
+from leakboard.pictures import SUFFIXES, Pictures
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
+TABLES = ("labels.csv", "captions.csv")
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images in a folder and its subfolders, sorted by path; a subfolder's name is the label."""
+    """Image files in a folder and its subfolders, sorted by path; a subfolder's name is the label.
+
+    PNG, JPEG, WebP, BMP, TIFF and GIF, found by their endings; other files are not read, and the
+    log says which. `labels.csv` (file,label) in the folder replaces the subfolders' labels: whole
+    numbers as they are, other words numbered in sorted order. `captions.csv` (file,caption) goes
+    into a column of the split. Both must name every file once, by its path in the folder.
+    Gray, palette and CMYK pictures become RGB (with `grayscale`, colors become gray). What is
+    transparent lies on white. 16 bits become 8. A picture is turned as its EXIF orientation says.
+    Refused, by name: a file that cannot be decoded, one of several frames, one of more than 67
+    million pixels, 32-bit and float pixels, and another size than the first one's, unless the track
+    says a `size` (and a `crop`, where the pictures are not square). Exact copies, and with
+    `near_duplicate` near ones, are dropped by the subset, which says how many.
+    """
 
     path: str  # the folder
     grayscale: bool = False  # one channel instead of three
 
     reads: ClassVar[tuple[str, ...]] = ("path",)  # params that name what is read from outside
 
-    def load(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """Images (n, h, w, c) uint8 and labels (n,); UserError names a file that cannot be used."""
-        from PIL import Image, UnidentifiedImageError
-
+    def load(self) -> tuple[Pictures, NDArray[np.int64], dict[str, NDArray[Any]]]:
+        """Pictures, decoded when asked for, labels (n,), and the file of each, and its caption."""
         root = assets.verified(self.path)
-        files = sorted(f for f in root.rglob("*") if f.suffix.lower() in SUFFIXES)
+        there = sorted(f for f in root.rglob("*") if f.is_file())
+        files = [f for f in there if f.suffix.lower() in SUFFIXES]
         if not files:
             raise UserError(f"dataset.params.path: no images in '{root}'")
-        folders = sorted({f.parent for f in files})
-        images: list[NDArray[np.uint8]] = []
-        for file in files:
-            try:
-                with Image.open(file) as image:
-                    pixels = np.asarray(image.convert("L" if self.grayscale else "RGB"))
-            except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-                raise UserError(
-                    f"{file}: not an image that can be decoded ({error}); replace or remove it"
-                ) from error
-            pixels = pixels.reshape(*pixels.shape[:2], -1)
-            if images and pixels.shape != images[0].shape:
-                raise UserError(
-                    f"{file}: is {pixels.shape[1]}x{pixels.shape[0]}, but {files[0]} is "
-                    f"{images[0].shape[1]}x{images[0].shape[0]}; all images must have one size"
-                )
-            images.append(pixels)
-        labels = np.array([folders.index(f.parent) for f in files], dtype=np.int64)
-        return np.stack(images), labels
+        kinds = Counter(
+            f.suffix.lower() or f.name for f in there if f.suffix.lower() not in SUFFIXES
+        )
+        kinds[".csv"] -= sum((root / table).is_file() for table in TABLES)
+        for kind, count in sorted((+kinds).items()):
+            print(f"{root}: {count:,} files not read: {kind}")
+        names = [f.relative_to(root).as_posix() for f in files]
+        if (root / "labels.csv").is_file():
+            labels = listings.classes(listings.column(root / "labels.csv", "label", names))
+        else:
+            folders = {f: k for k, f in enumerate(sorted({f.parent for f in files}))}
+            labels = np.array([folders[f.parent] for f in files], dtype=np.int64)
+        columns = {"file": np.array(names)}
+        if (root / "captions.csv").is_file():
+            said = listings.column(root / "captions.csv", "caption", names)
+            columns["caption"] = np.array(said)
+        return Pictures([str(f) for f in files], files.__getitem__, self.grayscale), labels, columns
