@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from leakboard import resolve
+from leakboard import assets, resolve
 from leakboard.config import Resolved
 from leakboard.digests import digest
 from leakboard.errors import UserError
@@ -790,6 +790,39 @@ def test_the_order_of_keys_does_not_matter(read: Callable[..., Resolved]) -> Non
     assert list(turned) != list(SHIPPED[TRACK])
     text = yaml.safe_dump(turned, sort_keys=False)
     assert Plan(read(text=text)).digests() == Plan(read()).digests()
+
+
+def test_a_subset_is_made_anew_for_another_crop_or_split_and_not_for_what_goes_without_saying(
+    read: Callable[..., Resolved],
+) -> None:
+    made = [
+        digest(Plan(read({f"{TRACK}: {key}": value for key, value in edits.items()})).subset())
+        for edits in (
+            {},
+            {"dataset/crop": "square"},
+            {"dataset/size": 8},
+            {"dataset/size": 8, "dataset/filter": "box"},
+            {"dataset/limit": 1200},
+            {"subset/split": "split.npz"},
+            {"subset/files": {"members": "a/*", "held_out": "b/*"}},
+        )
+    ]
+    assert len(set(made)) == len(made)
+    silent = {"dataset/crop": None, "dataset/filter": "box", "subset/split": None}
+    same = read({f"{TRACK}: {key}": value for key, value in silent.items()})
+    assert digest(Plan(same).subset()) == made[0]
+
+
+def test_all_that_a_dataset_and_a_split_read_from_outside_are_assets(
+    read: Callable[..., Resolved],
+) -> None:
+    one = {f"{TRACK}: dataset": {"method": "npz", "params": {"path": ["b.npz", "a.npz"]}}}
+    two = {f"{TRACK}: subset/split": "split.npz"}
+    assert assets.asked([read()]) == []
+    assert assets.asked([read(one), read(two)]) == ["a.npz", "b.npz", "split.npz"]
+    faces = {"path": "faces", "identity": "who.txt"}
+    found = read({f"{TRACK}: dataset": {"method": "celeba", "params": faces}})
+    assert assets.asked([found]) == ["faces", "who.txt"]
 
 
 def test_a_resolved_board_is_plain_data(read: Callable[..., Resolved]) -> None:

@@ -24,7 +24,10 @@ def rows_of_pool(table: pd.DataFrame, data: str) -> NDArray[np.int64]:
         chosen = table["pool"] == data
     rows = table.loc[chosen, "index"].to_numpy()
     if not len(rows):
-        raise UserError(f"subset: pool '{data}' is empty; leave more images for it")
+        raise UserError(
+            f"subset: pool '{data}' is empty; leave more images for it, or read more of the "
+            f"dataset, as `part: all` where it has parts"
+        )
     return rows
 
 

@@ -85,7 +85,10 @@ class Dataset:
         more = {"revision": self.revision} if self.revision else {}
         try:
             return datasets.load_dataset(where, self.config or None, split=self.split, **more)
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
+        except (
+            *(OSError, ValueError, RuntimeError, KeyError),
+            datasets.exceptions.DatasetsError,
+        ) as error:
             call = f"load_dataset({self.id!r}, {self.config or None!r}, split={self.split!r})"
             get = (
                 f"; where it is not in the cache yet, this gets it: HF_HUB_OFFLINE=0 python -c "
