@@ -13,6 +13,8 @@ with job(snakemake.log[0]):
     named = {key: how.pop(key) for key in ("split", "files") if key in how}
     images, labels, columns = datasets.load(**spec["dataset"], seed=how["seed"])
     table = split(images, labels, **how, sides=sides(columns, len(images), **named))
-    table = table.assign(**columns)
+    names = table[["index"]].assign(**{k: v for k, v in columns.items() if k != "number"})
+    table = table.assign(**{k: v for k, v in columns.items() if k == "number"})
     artefacts.write_npz(snakemake.output.images, spec, images=images, labels=labels)
     artefacts.write_csv(snakemake.output.split, table)
+    artefacts.write_csv(snakemake.output.names, names)

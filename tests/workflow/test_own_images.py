@@ -49,15 +49,18 @@ def test_a_folder_of_pictures_becomes_a_track_with_one_file(
     done = there.snakemake("results/photos/subset/split.csv")
     assert done.returncode == 0, done.stdout
     table = pd.read_csv(there.results / "photos/subset/split.csv", keep_default_na=False)
+    names = pd.read_csv(there.results / "photos/subset/names.csv", keep_default_na=False)
+    assert table["index"].tolist() == names["index"].tolist() == list(range(61))
+    assert "file" not in table  # a split may leave the machine, a name may not
     with np.load(there.results / "photos/subset/images.npz") as subset:
         assert subset["images"].shape == (61, 8, 8, 3)
     counts = table["pool"].value_counts().to_dict()
     assert counts == {"members": 20, "held-out": 20, "reference": 20, "dropped": 1}
-    folders = table["file"].str.partition("/")[0]
+    folders = names["file"].str.partition("/")[0]
     assert set(folders[table["pool"] == "members"]) == {"mine"}
     assert set(folders[table["pool"] == "held-out"]) == {"others"}
-    assert table.loc[table["pool"] == "dropped", "file"].tolist() == ["rest/copy.png"]
-    for file, caption in zip(table["file"], table["caption"], strict=True):
+    assert names.loc[table["pool"] == "dropped", "file"].tolist() == ["rest/copy.png"]
+    for file, caption in zip(names["file"], names["caption"], strict=True):
         name = Path(file).stem
         assert caption == ("NA" if name == "copy" else f"No. {int(name)}, NA")
     log = (there.results / "logs/subset/photos.log").read_text(encoding="utf-8")

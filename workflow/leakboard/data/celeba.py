@@ -50,7 +50,7 @@ class Dataset:
             raise UserError(f"{root / odd[0]}: expected a number as its name, as 000001.jpg")
         numbers = np.array([int(file.removesuffix(".jpg")) for file in files])
         pictures = Pictures([str(root / f) for f in files], lambda i: root / files[i])
-        return pictures, self._labels(files), {"number": numbers, "file": np.array(files)}
+        return pictures, self._labels(files), {"number": numbers, "file": np.array(files, object)}
 
     def _labels(self, files: list[str]) -> NDArray[np.int64]:
         if self.identity and (self.attribute or self.attributes):

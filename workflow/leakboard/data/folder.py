@@ -21,7 +21,7 @@ class Dataset:
     PNG, JPEG, WebP, BMP, TIFF and GIF, found by their endings; other files are not read, and the
     log says which. `labels.csv` (file,label) in the folder replaces the subfolders' labels: whole
     numbers as they are, other words numbered in sorted order. `captions.csv` (file,caption) goes
-    into a column of the split. Both must name every file once, by its path in the folder.
+    into subset/names.csv. Both must name every file once, by its path in the folder.
     Gray, palette and CMYK pictures become RGB (with `grayscale`, colors become gray). What is
     transparent lies on white. 16 bits become 8. A picture is turned as its EXIF orientation says.
     Refused, by name: a file that cannot be decoded, one of several frames, one of more than 67
@@ -54,8 +54,8 @@ class Dataset:
         else:
             folders = {f: k for k, f in enumerate(sorted({f.parent for f in files}))}
             labels = np.array([folders[f.parent] for f in files], dtype=np.int64)
-        columns = {"file": np.array(names)}
+        columns = {"file": np.array(names, object)}
         if (root / "captions.csv").is_file():
             said = listings.column(root / "captions.csv", "caption", names)
-            columns["caption"] = np.array(said)
+            columns["caption"] = np.array(said, object)
         return Pictures([str(f) for f in files], files.__getitem__, self.grayscale), labels, columns

@@ -30,7 +30,7 @@ class Dataset:
     revision: str = ""  # a commit, so that the data stay what they are
     image: str = "image"  # the column of the pictures
     label: str = ""  # the column of the labels; all 0 without one
-    caption: str = ""  # the column of the captions, which go into a column of the split
+    caption: str = ""  # the column of the captions, which go into subset/names.csv
     grayscale: bool = False  # one channel instead of three
 
     reads: ClassVar[tuple[str, ...]] = ("path",)  # params that name what is read from outside
@@ -59,7 +59,7 @@ class Dataset:
         names = [f"{where}: {self.split}: image {i}" for i in range(len(table))]
         columns: dict[str, NDArray[Any]] = {"number": np.arange(len(table))}
         if self.caption:
-            columns["caption"] = np.array([str(said) for said in table[self.caption]])
+            columns["caption"] = np.array([str(said) for said in table[self.caption]], object)
         labels = np.zeros(len(table), np.int64)
         if self.label:
             labels = listings.classes([str(label) for label in table[self.label]])

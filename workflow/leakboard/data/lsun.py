@@ -36,7 +36,7 @@ class Dataset:
             pictures = Pictures([str(f) for f in files], files.__getitem__)
         if not names:
             raise UserError(f"dataset.params.path: neither data.mdb nor images in '{root}'")
-        return pictures, np.zeros(len(names), np.int64), {"file": np.array(names)}
+        return pictures, np.zeros(len(names), np.int64), {"file": np.array(names, object)}
 
 
 def _database(root: Path) -> tuple[Pictures, list[str]]:

@@ -27,7 +27,7 @@ class Dataset:
 
     `x` or `data` and `y` are understood as well. `index` (n,), if given, holds the images' original
     numbers, by which published splits name them. Several files, as a list, are one after another,
-    and the split says from which each image is.
+    and subset/names.csv says from which each image is.
     """
 
     path: str | tuple[str, ...]  # the .npz file, or a list of them

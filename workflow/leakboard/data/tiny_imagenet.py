@@ -45,7 +45,7 @@ class Dataset:
         val = self._val(names, read, classes) if self.part != "train" else []
         found = {"train": found, "val": val, "all": found + val}[self.part]
         files = [name for name, _, _ in found]
-        columns = {"number": np.array([n for _, _, n in found]), "file": np.array(files)}
+        columns = {"number": np.array([n for _, _, n in found]), "file": np.array(files, object)}
         pictures = Pictures([f"{self.path}: {f}" for f in files], lambda i: read(files[i]))
         return pictures, np.array([label for _, label, _ in found], np.int64), columns
 
