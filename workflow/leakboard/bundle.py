@@ -28,9 +28,8 @@ def main(results: Path, to: Path, tracks: Sequence[str] = (), pictures: bool = F
     """Pack some tracks of a results folder, all if none is named, into a new file.
 
     `pictures`: with all that shows a picture, drawn or real, or from which one could be had: the
-    subset's images and their names, samples, features, figures, the page. Without them,
-    `left-out.json` of a track names them. Raises UserError where a board is not finished, or a file
-    is not what it says.
+    subset's images, samples, features, figures, the page. Without them, `left-out.json` of a track
+    names them. Raises UserError where a board is not finished, or a file is not what it says.
     """
     if to.exists():
         raise UserError(f"{to}: is there already; name a file that is not")
@@ -82,8 +81,7 @@ def _files(source: boards.Source, pictures: bool) -> dict[str, Path | bytes]:
 def shows(path: str) -> bool:
     """Whether a result shows pictures, or is made of their features."""
     parts = PurePosixPath(path).parts
-    private = {("subset", "images.npz"), ("subset", "names.csv")}
-    return path == PAGE or parts[2] in PICTURES or parts[2:] in private
+    return path == PAGE or parts[2] in PICTURES or parts[2:] == ("subset", "images.npz")
 
 
 @contextmanager
