@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from leakboard import assets, plugins
+from leakboard import assets, plugins, stocking
 from leakboard.errors import UserError
 
 if TYPE_CHECKING:
@@ -73,22 +73,22 @@ def test_a_file_and_a_folder_are_read_from_the_cache_where_their_paths_are_not(
         lambda: plugins.load("datasets", "folder", {"path": "own/faces"}).load(),
     ]
     before = [load() for load in loads]
-    assets.export(["own/data.npz", "own/faces"], tmp_path / "all.tar")
+    stocking.export(["own/data.npz", "own/faces"], tmp_path / "all.tar")
     (tmp_path / "own").rename(tmp_path / "gone")
     with pytest.raises(UserError, match="no images in 'own/faces'"):
         loads[1]()
-    assets.import_(tmp_path / "all.tar")
+    stocking.import_(tmp_path / "all.tar")
     for (pixels, labels), (again, same) in zip(before, [load() for load in loads], strict=True):
         assert np.array_equal(pixels, again)
         assert np.array_equal(labels, same)
     content = hashlib.sha256((tmp_path / "gone/data.npz").read_bytes()).hexdigest()
     assert assets.place("own/data.npz") == cache / "assets" / content
     assert data.name not in {file.name for file in cache.rglob("*")}
-    assets.import_(tmp_path / "all.tar")  # once more changes nothing
+    stocking.import_(tmp_path / "all.tar")  # once more changes nothing
     assert len(list((cache / "assets").iterdir())) == len(list((cache / "names").iterdir())) == 2
     assert {file.name for file in cache.iterdir()} == {"assets", "names"}
     # what is exported from the cache is the same archive
-    assets.export(["own/data.npz", "own/faces"], tmp_path / "again.tar")
+    stocking.export(["own/data.npz", "own/faces"], tmp_path / "again.tar")
     assert (tmp_path / "again.tar").read_bytes() == (tmp_path / "all.tar").read_bytes()
     (cache / "assets" / content).chmod(0o644)  # nobody writes there by mistake
     (cache / "assets" / content).write_bytes(b"other")
@@ -101,20 +101,20 @@ def test_an_archive_of_assets_that_is_not_what_it_says_is_refused(
 ) -> None:
     from leakboard import archives
 
-    said: dict[str, Any] = {"kind": assets.KIND, "assets": {"data": "0" * 64}}
+    said: dict[str, Any] = {"kind": stocking.KIND, "assets": {"data": "0" * 64}}
     archives.pack(tmp_path / "forged.tar", {"0" * 64: b"other"}, said)
     with pytest.raises(UserError, match="data: not what its name says"):
-        assets.import_(tmp_path / "forged.tar")
+        stocking.import_(tmp_path / "forged.tar")
     said["assets"] = {"data": "../up"}
     archives.pack(tmp_path / "up.tar", {"0" * 64: b"other"}, said)
     with pytest.raises(UserError, match="data: not what its name says"):
-        assets.import_(tmp_path / "up.tar")
+        stocking.import_(tmp_path / "up.tar")
     archives.pack(tmp_path / "other.tar", {"a": b""}, {"kind": "toy"})
     with pytest.raises(UserError, match="holds no assets"):
-        assets.import_(tmp_path / "other.tar")
+        stocking.import_(tmp_path / "other.tar")
     assert list(cache.iterdir()) == []
     with pytest.raises(UserError, match="nowhere: not there"):
-        assets.export([str(tmp_path / "nowhere")], tmp_path / "no.tar")
+        stocking.export([str(tmp_path / "nowhere")], tmp_path / "no.tar")
 
 
 def smallest(content: dict[str, Any]) -> None:
