@@ -30,7 +30,10 @@ if not Path(REPORTED).is_file() and HOME:
 NAMED = ", ".join(os.path.relpath(f) for f in workflow.configfiles) or "config/config.yaml"
 
 try:
-    PLANS = {name: Plan(board) for name, board in resolve.read(config, NAMED, PLACES).items()}
+    BOARDS = resolve.read(config, NAMED, PLACES)
+    if not run.only_board():  # which reads nothing from elsewhere
+        assets.require(BOARDS.values())
+    PLANS = {name: Plan(board) for name, board in BOARDS.items()}
 except UserError as error:
     raise WorkflowError(str(error)) from None
 

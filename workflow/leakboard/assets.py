@@ -95,6 +95,20 @@ def _hashed(path: Path, size: int, changed: int) -> str:
     return sha256(path)
 
 
+def distrusted(name: str, found: str, trusted: str) -> str | None:
+    """Why code of this SHA-256 does not run: neither listed with it, nor `trusted` by the user."""
+    asset = catalog.known().get(name)
+    listed = asset.files[""].sha256 if asset and "" in asset.files else None
+    if found in (listed, trusted):
+        return None
+    if trusted:
+        return f"'{name}' has SHA-256 {found}, and the configuration trusts {trusted}"
+    return (
+        f"'{name}' is TorchScript, which is code, and nobody says what is in it; if you trust it, "
+        f"add `sha256: {found}` beside it"
+    )
+
+
 def held(path: Path) -> dict[str, tuple[int, str]]:
     """What a file or a folder holds; UserError where there is none."""
     if path.is_file():
@@ -128,6 +142,43 @@ def reads(board: Resolved) -> Iterator[tuple[str, str]]:
     for key, network in board.networks.items():
         if network.init and network.init not in board.networks:
             yield f"networks.{key}.init", network.init
+    for key in used_extractors(board):
+        entry = board.extractors[key]
+        for param in plugins.constant("extractors", entry.method, "reads") or ():
+            yield f"extractors.{key}.params.{param}", entry.params[param]
+
+
+def used_extractors(board: Resolved) -> list[str]:
+    """The extractors that something on a board looks through, each once."""
+    judges, every = board.track.evaluation, board.networks.values()
+    taught = [each.extractor for n in every for each in (n.dedup, n.labels) if each]
+    named = [*judges.extractors, judges.copies, judges.quality, *taught]
+    named += [judges.theory.extractor] if judges.theory else []
+    named += [defense.extractor for defense in board.defenses.values()]
+    return [name for name in dict.fromkeys(named) if name in board.extractors]
+
+
+def require(boards: Iterable[Resolved]) -> None:
+    """UserError with a line for each asset that tracks read and that is not here, or may not run.
+
+    A path that is not there is left to the job that reads it, which says what it expects.
+    """
+    from leakboard import plugins
+
+    lines = []
+    for board in boards:
+        for key, name in reads(board):
+            section, _, rest = key.partition(".")
+            own = rest.rpartition(".params.")[0]
+            entry = board.extractors[own] if section == "extractors" else None
+            if problem := lacking(name) if entry or name in catalog.known() else None:
+                lines.append(f"track {board.name}: {key}: {problem}")
+            elif entry and plugins.constant("extractors", entry.method, "runs_code"):
+                trusted = entry.params["sha256"]
+                if problem := distrusted(name, fingerprint(name), trusted):
+                    lines.append(f"track {board.name}: {key}: {problem}")
+    if lines:
+        raise UserError("\n".join(dict.fromkeys(lines)))
 
 
 def keep(name: str, new: Path, content: Held) -> Path:
