@@ -8,7 +8,7 @@ import inspect
 import shutil
 from functools import cache
 
-from leakboard import assets, leftovers, needs, planning, resolve, run
+from leakboard import assets, folders, leftovers, needs, planning, resolve, run
 from leakboard.digests import canonical
 from leakboard.errors import UserError
 from leakboard.plan import Plan
@@ -117,7 +117,7 @@ def init_files(wildcards):
     """The weights that a training starts from: of a network made here, or of a folder."""
     folder = PLANS[wildcards.track].init_folder(wildcards.network)
     if folder:
-        return [f"{assets.place(folder)}/diffusion_pytorch_model.safetensors"]
+        return [str(folders.weights(folder))]
     return made("train", "weights", "init")(wildcards)
 
 
