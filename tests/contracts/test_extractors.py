@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 import yaml
 from torch import Tensor
 from torch.nn import functional
 
 import stand_ins
-from leakboard import assets, catalog, inception, plugins, resolve, vision, weights
+from leakboard import assets, catalog, inception, plugins, resolve, vision, vit, weights
 from leakboard.digests import digest
 from leakboard.errors import UserError
 from leakboard.features import Extract
@@ -164,6 +165,135 @@ def test_an_image_is_its_own_copy_and_batch_mates_never_matter() -> None:
     assert np.array_equal(first, again)  # the first call is no different from the next
     assert np.abs(extract(pixels[7:8])[0] - first[7]).max() < 1e-6
     assert np.allclose((first * first).sum(1), 1, atol=1e-6)
+
+
+# --- DINO and CLIP -------------------------------------------------------------------------------
+
+
+def encoded(state: dict[str, Tensor], x: Tensor, eps: float, activation: Any) -> Tensor:
+    """Tokens (n, t, 128) through blocks with DINO's names, as PyTorch's own layers compute them."""
+    for i in (0, 1):
+        layer = torch.nn.TransformerEncoderLayer(
+            128,
+            2,
+            len(state[f"blocks.{i}.mlp.fc1.bias"]),
+            0.0,
+            activation,
+            layer_norm_eps=eps,
+            batch_first=True,
+            norm_first=True,
+        )
+        names = {
+            "attn.qkv.": "self_attn.in_proj_",
+            "attn.proj.": "self_attn.out_proj.",
+            "mlp.fc1.": "linear1.",
+            "mlp.fc2.": "linear2.",
+        }
+        own = {k.removeprefix(f"blocks.{i}."): v for k, v in state.items() if f"blocks.{i}." in k}
+        for here, there in names.items():
+            own = {key.replace(here, there): value for key, value in own.items()}
+        layer.load_state_dict(own)
+        x = layer.train(False)(x)
+    return functional.layer_norm(x[:, 0], (128,), state["norm.weight"], state["norm.bias"], eps)
+
+
+def test_dino_is_what_pytorchs_own_layers_compute() -> None:
+    path = stand_ins.file("dino")
+    state = weights.tensors(path)
+    pixels = pictures(size=56)  # of the size of the training: no position is between others
+    found = Extract(spec("dino", path), [])(pixels)
+    x = to_float(pixels).add(1).div(2)
+    patches = functional.conv2d(
+        x, state["patch_embed.proj.weight"], state["patch_embed.proj.bias"], 14
+    )
+    tokens = torch.cat([state["cls_token"].expand(3, 1, 128), patches.flatten(2).mT], 1)
+    with torch.no_grad():
+        expected = encoded(state, tokens + state["pos_embed"], 1e-6, functional.gelu)
+    assert np.abs(found - functional.normalize(expected, dim=1).numpy()).max() < 1e-5
+
+
+@pytest.mark.parametrize(("size", "patches"), [(32, 9), (64, 25), (14, 1)])
+def test_dino_sees_an_image_as_it_is_mirrored_at_its_borders(size: int, patches: int) -> None:
+    extractor, net = stand_ins.ready("dino", plugins.params("extractors", "dino", {}))
+    seen: list[Tensor] = []
+    net.patch_embed["proj"].register_forward_hook(lambda _, args, out: seen.extend((args[0], out)))
+    images = to_float(pictures(1, size))
+    extractor.features(images, net)
+    shown, found = seen
+    assert found.shape[-2] * found.shape[-1] == patches
+    before = (shown.shape[-1] - size) // 2
+    inside = shown[..., before : before + size, before : before + size]
+    assert torch.equal(inside, images.add(1).div(2))  # neither resized nor normalized
+    if before:
+        assert torch.equal(shown[..., before - 1, :], shown[..., before + 1, :])
+    with pytest.raises(UserError, match="too small to mirror"):
+        vision.padded(torch.zeros(1, 3, 4, 4), 14)
+
+
+def test_dinov2s_gated_blocks_and_other_patches_are_read_from_the_shapes(tmp_path: Path) -> None:
+    path = stand_ins.dino_pth(tmp_path / "g.pth", gated=True)
+    net = Extract(spec("dino", path), []).net
+    assert net.blocks[0].gated
+    assert hasattr(net.blocks[0], "ls1")
+    path = stand_ins.dino_pth(tmp_path / "16.pth", patch=16)
+    found = Extract(spec("dino", path, resize=64, normalize="imagenet"), [])(pictures(size=20))
+    assert found.shape == (3, 128)
+    torch.save({**weights.tensors(path), "register_tokens": torch.zeros(1, 4, 128)}, path)
+    with pytest.raises(UserError, match="another network: register_tokens"):
+        Extract(spec("dino", path), [])
+
+
+def test_clip_is_what_pytorchs_own_layers_compute_under_both_of_its_names(tmp_path: Path) -> None:
+    state = stand_ins.clip_state()
+    pixels = pictures(size=32)
+    found = Extract(spec("clip", stand_ins.file("clip")), [])(pixels)
+    assert found.shape == (3, 32)
+    own = vit.of_clip(state)
+    x = vision.normalized(to_float(pixels).add(1).div(2), vision.CLIP)
+    patches = functional.conv2d(x, state["visual.conv1.weight"], stride=8).flatten(2).mT
+    tokens = torch.cat([own["cls_token"].expand(3, 1, 128), patches], 1) + own["pos_embed"]
+    pre = (own["norm_pre.weight"], own["norm_pre.bias"])
+    tokens = functional.layer_norm(tokens, (128,), *pre, 1e-5)
+    with torch.no_grad():
+        last = encoded(own, tokens, 1e-5, lambda x: x * torch.sigmoid(1.702 * x))
+    expected = functional.normalize(last @ state["visual.proj"], dim=1).numpy()
+    assert np.abs(found - expected).max() < 1e-5
+    safetensors.torch.save_file(hugging_face(state), tmp_path / "hf.safetensors")
+    again = Extract(spec("clip", tmp_path / "hf.safetensors"), [])(pixels)
+    assert np.array_equal(again, found)
+    with pytest.raises(UserError, match="no image tower of CLIP"):
+        vit.of_clip({"weight": torch.zeros(1)})
+
+
+def hugging_face(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """CLIP's tensors under the names that Hugging Face gives them."""
+    names = {
+        "visual.class_embedding": "vision_model.embeddings.class_embedding",
+        "visual.positional_embedding": "vision_model.embeddings.position_embedding.weight",
+        "visual.conv1.weight": "vision_model.embeddings.patch_embedding.weight",
+        "visual.ln_pre": "vision_model.pre_layrnorm",
+        "visual.ln_post": "vision_model.post_layernorm",
+        "visual.transformer.resblocks": "vision_model.encoder.layers",
+        "ln_1": "layer_norm1",
+        "ln_2": "layer_norm2",
+        "attn.out_proj": "self_attn.out_proj",
+        "mlp.c_fc": "mlp.fc1",
+        "mlp.c_proj": "mlp.fc2",
+    }
+    found = {"vision_model.embeddings.position_ids": torch.arange(17)[None]}
+    for key, value in state.items():
+        name = key
+        for there, here in names.items():
+            name = name.replace(there, here)
+        if ".attn.in_proj_" in name:
+            for part, third in zip("qkv", value.chunk(3), strict=True):
+                own = name.replace("attn.in_proj_", f"self_attn.{part}_proj.")
+                found[own] = third.clone()
+        elif key == "visual.proj":
+            found["visual_projection.weight"] = value.T.contiguous()
+        else:
+            found[name] = value
+    return found
 
 
 # --- which file, and whether it may run ----------------------------------------------------------

@@ -32,7 +32,8 @@ LOGGER = WORKFLOW / "snakemake_logger_plugin_leakboard"
 STEP_LINES = 45  # a step reads files, calls the library, writes files
 RANKS = [  # each may import those of its own row and of the rows above
     {"errors", "files", "images", "data", "randomness", "digests"},
-    {"diffusion", "networks", "encoder", "classifier", "resnet", "inception", "vision", "weights"},
+    {"diffusion", "networks", "encoder", "classifier", "resnet"},
+    {"inception", "vit", "vision", "weights"},
     {"lessons"},
     {"training", "features", "candidates", "neighbors"},
     {"defenses", "attacks", "trainers"},

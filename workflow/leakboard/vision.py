@@ -35,6 +35,20 @@ def cropped(images: Tensor, size: int) -> Tensor:
     return images[..., top : top + size, left : left + size]
 
 
+def padded(images: Tensor, patch: int) -> Tensor:
+    """(n, 3, h, w) mirrored at its borders until its sides are multiples of `patch`.
+
+    Half of it before and half after; an odd row or column goes after.
+    """
+    missing = [-side % patch for side in images.shape[-2:]]
+    if any(
+        miss // 2 + miss % 2 >= side for miss, side in zip(missing, images.shape[-2:], strict=True)
+    ):
+        raise UserError(f"images of {images.shape[-1]} pixels are too small to mirror to {patch}")
+    (top, bottom), (left, right) = ((miss // 2, miss - miss // 2) for miss in missing)
+    return functional.pad(images, (left, right, top, bottom), mode="reflect")
+
+
 def normalized(images: Tensor, moments: Sequence[Sequence[float]]) -> Tensor:
     """(n, 3, h, w) minus the mean, over the standard deviation, of each channel."""
     mean, deviation = (images.new_tensor(each).view(3, 1, 1) for each in moments)
