@@ -296,6 +296,17 @@ def hugging_face(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
+@pytest.mark.parametrize("method", stand_ins.MAKERS)
+def test_a_defense_can_follow_features_back_to_the_image(method: str) -> None:
+    extractor, net = stand_ins.ready(method, plugins.params("extractors", method, {}))
+    images = to_float(pictures(2, channels=1)).requires_grad_()
+    first = extractor.features(images, net)[0][:8].square().sum()
+    (slope,) = torch.autograd.grad(first, images)
+    assert slope[0].abs().max() > 0
+    assert not slope[1].any()  # of its batch mate, nothing
+    assert not any(each.requires_grad for each in net.parameters())
+
+
 # --- which file, and whether it may run ----------------------------------------------------------
 
 

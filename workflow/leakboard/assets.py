@@ -138,7 +138,9 @@ def reads(board: Resolved) -> Iterator[tuple[str, str]]:
 
     dataset = board.track.dataset
     for param in plugins.constant("datasets", dataset.method, "reads") or ():
-        yield f"dataset.params.{param}", str(dataset.params[param])
+        said = dataset.params[param]
+        every = said if isinstance(said, list | tuple) else [said]
+        yield from ((f"dataset.params.{param}", str(each)) for each in every if each)
     for key, network in board.networks.items():
         if network.init and network.init not in board.networks:
             yield f"networks.{key}.init", network.init
