@@ -86,6 +86,38 @@ def test_inception_reads_pytorchs_file_and_safetensors_alike(tmp_path: Path) -> 
     assert np.array_equal(*found)
 
 
+def frozen(net: Any) -> Any:
+    """The network with weights that are the same with every release of PyTorch."""
+    rng, state = np.random.RandomState(0), net.state_dict()
+    for name in sorted(name for name in state if not name.endswith("num_batches_tracked")):
+        shape = tuple(state[name].shape)
+        values = rng.standard_normal(shape)
+        if len(shape) == 4:
+            values *= (2 / np.prod(shape[1:])) ** 0.5
+        elif name.endswith("running_var"):
+            values = 1 + values**2 / 10
+        else:
+            values = values / 10 + name.endswith("weight")
+        state[name] = torch.from_numpy(values).float()
+    net.load_state_dict(state)
+    return net.eval()
+
+
+def test_inception_gives_what_torch_fidelity_gave_for_the_same_weights() -> None:
+    # the features that torch-fidelity 0.4 computes with these weights of these images
+    net = frozen(inception.Inception())
+    wanted = {
+        32: [0.0, 0.008717, 0.247113, 0.096022, 0.042935],
+        350: [0.0, 0.012768, 0.271396, 0.078218, 0.02738],
+    }
+    for size, expected in wanted.items():
+        pixels = np.random.RandomState(1).randint(0, 256, (1, 3, size, size)).astype(np.uint8)
+        images = to_float(pixels.transpose(0, 2, 3, 1))
+        with torch.no_grad():
+            found = plugins.load("extractors", "inception", {}).features(images, net)
+        assert found[0, [0, 5, 700, 1500, 2047]].tolist() == pytest.approx(expected, abs=2e-5)
+
+
 @pytest.mark.skipif(not importlib.util.find_spec("torch_fidelity"), reason="no torch-fidelity")
 def test_inception_agrees_with_torch_fidelity() -> None:
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3

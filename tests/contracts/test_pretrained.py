@@ -175,6 +175,21 @@ def test_a_model_is_named_as_on_the_hub(tmp_path: Path) -> None:
     assets.require([made])
 
 
+def test_a_copy_in_the_cache_that_changed_is_not_trained_on(tmp_path: Path) -> None:
+    folder = flat(tmp_path / "model")
+    (tmp_path / "own").mkdir()
+    folder.rename(tmp_path / "own/model")
+    content = assets.held(tmp_path / "own/model")
+    kept = assets.keep(str(folder), tmp_path / "own/model", content)
+    assert folders.weights(str(folder)).parent == kept
+    net = networks.build("denoiser", board(str(folder)).track.architecture.denoiser, 8, 1)
+    networks.start_from(net, kept)
+    (kept / "config.json").chmod(0o644)
+    (kept / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="is not what it was; remove it, and fetch or import it"):
+        networks.start_from(net, kept)
+
+
 def test_a_named_model_that_is_not_here_names_the_command_that_gets_it() -> None:
     digits = yaml.safe_load((ROOT / "config/tracks/digits.yaml").read_text(encoding="utf-8"))
     made = board("google/ddpm-church-256", digits["architecture"]["denoiser"])

@@ -59,6 +59,15 @@ def verified(name: str) -> Path:
     return found
 
 
+def intact(path: Path) -> None:
+    """UserError if a file, or a folder, of the cache is not what its name says; for a job."""
+    copies = cache() / "assets"
+    if path.is_relative_to(copies):
+        top = copies / path.relative_to(copies).parts[0]
+        if name_of(held(top)) != top.name:
+            raise UserError(f"{top}: is not what it was; remove it, and fetch or import it again")
+
+
 def lacking(name: str) -> str | None:
     """What is said of a name that is nowhere, with the command that gets it; None if it is here."""
     if place(name).exists():

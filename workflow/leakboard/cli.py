@@ -114,7 +114,7 @@ def _add_assets(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _assets(arguments: argparse.Namespace) -> int:
-    from leakboard import assets, catalog, stocking
+    from leakboard import assets, stocking
 
     match arguments.action:
         case "import":
@@ -139,7 +139,7 @@ def _assets(arguments: argparse.Namespace) -> int:
         case "fetch" if arguments.names:
             stocking.fetch(names, arguments.source)
         case "fetch":
-            stocking.fetch([name for name in names if name in catalog.known()])
+            stocking.fetch_all(names)
         case _:
             stocking.show(names)
     return 0

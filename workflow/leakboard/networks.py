@@ -17,7 +17,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from leakboard import devices
+from leakboard import assets, devices
 from leakboard.diffusion import Schedule
 from leakboard.errors import UserError
 from leakboard.files import write_bytes
@@ -139,6 +139,7 @@ def start_from(net: Any, folder: Path) -> None:
     Attention that bears the names which diffusers gave it until 2023 is renamed. Raises UserError
     naming the first differences where the two do not fit.
     """
+    assets.intact(folder)
     state = _renamed(read_weights(folder / WEIGHTS)[0])
     own = {key: tuple(value.shape) for key, value in net.state_dict().items()}
     theirs = {key: tuple(value.shape) for key, value in state.items()}

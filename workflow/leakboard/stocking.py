@@ -36,6 +36,12 @@ def show_known() -> None:
         print(f"{name:26} {there:8}  {asset.what} ({size}; terms: {asset.terms})")
 
 
+def fetch_all(names: Sequence[str]) -> None:
+    """Fetch those of a configuration's names that are known; say of the others where they are."""
+    show([name for name in names if name not in catalog.known()])
+    fetch([name for name in names if name in catalog.known()])
+
+
 def fetch(names: Sequence[str], source: Path | None = None) -> None:
     """Bring assets into the cache, from their publishers or from a user's own `source`.
 

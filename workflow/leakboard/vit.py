@@ -79,7 +79,10 @@ def _joined(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 class VisionTransformer(nn.Module):
-    """Images (n, 3, h, w), sides multiples of the patch -> features (n, dim) of the class token."""
+    """Images (n, 3, h, w), sides multiples of the patch -> features (n, dim) of the class token.
+
+    Built as these weights are, without any: `weights.fill` gives it them.
+    """
 
     def __init__(self, state: Mapping[str, Tensor], quick: bool = False, eps: float = 1e-6) -> None:
         super().__init__()
@@ -92,19 +95,20 @@ class VisionTransformer(nn.Module):
         depth = len({key.split(".")[1] for key in state if key.startswith("blocks.")})
         gated = inner.get("blocks.0.mlp.w12.weight")
         hidden = gated // 2 if gated else inner.get("blocks.0.mlp.fc1.weight", 0)
-        self.patch_embed = nn.ModuleDict(
-            {"proj": nn.Conv2d(3, dim, patch, patch, bias="patch_embed.proj.bias" in state)}
-        )
-        self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
-        self.pos_embed = nn.Parameter(torch.zeros(1, tokens, dim))
-        if "norm_pre.weight" in state:
-            self.norm_pre = nn.LayerNorm(dim, eps)
-        scaled = "blocks.0.ls1.gamma" in state
-        blocks = (_Block(dim, hidden, bool(gated), scaled, quick, eps) for _ in range(depth))
-        self.blocks = nn.Sequential(*blocks)
-        self.norm = nn.LayerNorm(dim, eps)
-        if "head.weight" in state:
-            self.head = nn.Linear(dim, state["head.weight"].shape[0], bias=False)
+        with torch.device("meta"):  # the largest has 1.1 G numbers: they are not made up first
+            self.patch_embed = nn.ModuleDict(
+                {"proj": nn.Conv2d(3, dim, patch, patch, bias="patch_embed.proj.bias" in state)}
+            )
+            self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
+            self.pos_embed = nn.Parameter(torch.zeros(1, tokens, dim))
+            if "norm_pre.weight" in state:
+                self.norm_pre = nn.LayerNorm(dim, eps)
+            scaled = "blocks.0.ls1.gamma" in state
+            blocks = (_Block(dim, hidden, bool(gated), scaled, quick, eps) for _ in range(depth))
+            self.blocks = nn.Sequential(*blocks)
+            self.norm = nn.LayerNorm(dim, eps)
+            if "head.weight" in state:
+                self.head = nn.Linear(dim, state["head.weight"].shape[0], bias=False)
         self.patch, self.grid = patch, isqrt(tokens - 1)
 
     def forward(self, x: Tensor) -> Tensor:

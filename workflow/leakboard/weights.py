@@ -76,7 +76,7 @@ def vouched(name: str, found: str, trusted: str) -> None:
 
 
 def fill(net: nn.Module, state: Tensors, path: Path, spare: tuple[str, ...] = ()) -> Any:
-    """The network with these weights, in evaluation mode; `spare` ones may be left over.
+    """The network with these weights in place of its own; `spare` ones may be left over.
 
     Raises UserError naming the first tensors that do not fit.
     """
@@ -90,7 +90,8 @@ def fill(net: nn.Module, state: Tensors, path: Path, spare: tuple[str, ...] = ()
     if wrong:
         shown = ", ".join(f"{k} ({theirs.get(k)} there, {own.get(k)} expected)" for k in wrong[:3])
         raise UserError(f"{path}: weights of another network: {shown}; {len(wrong)} tensors differ")
-    net.load_state_dict({k: v for k, v in given.items() if k in own}, strict=False)
+    found = {key: value.contiguous() for key, value in given.items() if key in own}
+    net.load_state_dict(found, strict=False, assign=True)
     return net.float().eval().requires_grad_(False)
 
 
