@@ -74,8 +74,9 @@ def lacking(name: str) -> str | None:
         return None
     if name in catalog.known():
         return f"'{name}' is not here yet; {command(name)}, on a machine with internet"
-    hint = ", or the name of a model in the Hugging Face cache" if HUB.fullmatch(name) else ""
-    return f"'{name}' is not there; expected a file or folder{hint}, or what `assets list` names"
+    hint = ", the name of a model in the Hugging Face cache" if HUB.fullmatch(name) else ""
+    listed = "what `leakboard assets list --known` names"
+    return f"'{name}' is not there; expected a file or folder{hint}, or {listed}"
 
 
 def command(name: str) -> str:
