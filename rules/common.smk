@@ -8,7 +8,7 @@ import inspect
 import shutil
 from functools import cache
 
-from leakboard import assets, leftovers, needs, planning, resolve, run
+from leakboard import assets, folders, leftovers, needs, planning, resolve, run
 from leakboard.digests import canonical
 from leakboard.errors import UserError
 from leakboard.plan import Plan
@@ -30,7 +30,10 @@ if not Path(REPORTED).is_file() and HOME:
 NAMED = ", ".join(os.path.relpath(f) for f in workflow.configfiles) or "config/config.yaml"
 
 try:
-    PLANS = {name: Plan(board) for name, board in resolve.read(config, NAMED, PLACES).items()}
+    BOARDS = resolve.read(config, NAMED, PLACES)
+    if not run.only_board():  # which reads nothing from elsewhere
+        assets.require(BOARDS.values())
+    PLANS = {name: Plan(board) for name, board in BOARDS.items()}
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -114,7 +117,7 @@ def init_files(wildcards):
     """The weights that a training starts from: of a network made here, or of a folder."""
     folder = PLANS[wildcards.track].init_folder(wildcards.network)
     if folder:
-        return [f"{assets.place(folder)}/diffusion_pytorch_model.safetensors"]
+        return [str(folders.weights(folder))]
     return made("train", "weights", "init")(wildcards)
 
 

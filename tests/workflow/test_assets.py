@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -12,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from leakboard import assets, datasets, plugins
+import stand_ins
+from leakboard import assets, datasets, stocking
 from leakboard.errors import UserError
+from leakboard.files import sha256
 
 if TYPE_CHECKING:
     from conftest import Folder
@@ -73,22 +76,22 @@ def test_a_file_and_a_folder_are_read_from_the_cache_where_their_paths_are_not(
         lambda: datasets.load("folder", {"path": "own/faces"})[:2],
     ]
     before = [load() for load in loads]
-    assets.export(["own/data.npz", "own/faces"], tmp_path / "all.tar")
+    stocking.export(["own/data.npz", "own/faces"], tmp_path / "all.tar")
     (tmp_path / "own").rename(tmp_path / "gone")
     with pytest.raises(UserError, match="no images in 'own/faces'"):
         loads[1]()
-    assets.import_(tmp_path / "all.tar")
+    stocking.import_(tmp_path / "all.tar")
     for (pixels, labels), (again, same) in zip(before, [load() for load in loads], strict=True):
         assert np.array_equal(pixels, again)
         assert np.array_equal(labels, same)
     content = hashlib.sha256((tmp_path / "gone/data.npz").read_bytes()).hexdigest()
     assert assets.place("own/data.npz") == cache / "assets" / content
     assert data.name not in {file.name for file in cache.rglob("*")}
-    assets.import_(tmp_path / "all.tar")  # once more changes nothing
+    stocking.import_(tmp_path / "all.tar")  # once more changes nothing
     assert len(list((cache / "assets").iterdir())) == len(list((cache / "names").iterdir())) == 2
     assert {file.name for file in cache.iterdir()} == {"assets", "names"}
     # what is exported from the cache is the same archive
-    assets.export(["own/data.npz", "own/faces"], tmp_path / "again.tar")
+    stocking.export(["own/data.npz", "own/faces"], tmp_path / "again.tar")
     assert (tmp_path / "again.tar").read_bytes() == (tmp_path / "all.tar").read_bytes()
     (cache / "assets" / content).chmod(0o644)  # nobody writes there by mistake
     (cache / "assets" / content).write_bytes(b"other")
@@ -101,20 +104,20 @@ def test_an_archive_of_assets_that_is_not_what_it_says_is_refused(
 ) -> None:
     from leakboard import archives
 
-    said: dict[str, Any] = {"kind": assets.KIND, "assets": {"data": "0" * 64}}
+    said: dict[str, Any] = {"kind": stocking.KIND, "assets": {"data": "0" * 64}}
     archives.pack(tmp_path / "forged.tar", {"0" * 64: b"other"}, said)
     with pytest.raises(UserError, match="data: not what its name says"):
-        assets.import_(tmp_path / "forged.tar")
+        stocking.import_(tmp_path / "forged.tar")
     said["assets"] = {"data": "../up"}
     archives.pack(tmp_path / "up.tar", {"0" * 64: b"other"}, said)
     with pytest.raises(UserError, match="data: not what its name says"):
-        assets.import_(tmp_path / "up.tar")
+        stocking.import_(tmp_path / "up.tar")
     archives.pack(tmp_path / "other.tar", {"a": b""}, {"kind": "toy"})
     with pytest.raises(UserError, match="holds no assets"):
-        assets.import_(tmp_path / "other.tar")
+        stocking.import_(tmp_path / "other.tar")
     assert list(cache.iterdir()) == []
     with pytest.raises(UserError, match="nowhere: not there"):
-        assets.export([str(tmp_path / "nowhere")], tmp_path / "no.tar")
+        stocking.export([str(tmp_path / "nowhere")], tmp_path / "no.tar")
 
 
 def smallest(content: dict[str, Any]) -> None:
@@ -130,23 +133,37 @@ def smallest(content: dict[str, Any]) -> None:
 
 
 def foreign(content: dict[str, Any]) -> None:
-    """The track, on somebody's own file."""
+    """The track, on somebody's own images, of which a published model and descriptor are told."""
     content["dataset"] = {"method": "npz", "params": {"path": "own/data.npz"}}
     content["evaluation"].pop("theory")
     for section in (content, content["sampling"]):
         section.pop("shards", None)
     names = ("base", "local-classifier")
     content["networks"] = {name: content["networks"][name] for name in names}
+    content["architecture"]["denoiser"] = {"init": "own/weights", "dropout": 0.1}
+    params = {"weights": "own/sscd.pt", "sha256": "?"}
+    content["extractors"] = {"own-sscd": {"method": "sscd", "params": params}}
+    content["evaluation"]["extractors"] = ["pixels", "own-sscd"]
 
 
-def weights(folder: Path, track: dict[str, Any]) -> None:
-    """A network that fits the track, as if somebody had trained it."""
-    from leakboard import networks
-    from leakboard.diffusion import Schedule
+def weights(folder: Path) -> None:
+    """A network as diffusers publishes it: a pipeline, with settings that are not usual."""
+    from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
-    noise = {"steps": 1000, "beta_start": 1e-4, "beta_end": 0.02}
-    net = networks.build("denoiser", track["architecture"]["denoiser"], 8, 1)
-    networks.save(net, folder, Schedule.linear(**noise), noise, "{}")
+    unet = UNet2DModel(
+        sample_size=8,
+        in_channels=1,
+        out_channels=1,
+        block_out_channels=(8, 16),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+        norm_num_groups=4,
+        attention_head_dim=8,
+        flip_sin_to_cos=False,
+        norm_eps=1e-6,
+    )
+    DDPMPipeline(unet=unet, scheduler=DDPMScheduler()).save_pretrained(folder)
 
 
 def test_a_whole_board_needs_no_network_and_reads_the_cache(
@@ -156,10 +173,9 @@ def test_a_whole_board_needs_no_network_and_reads_the_cache(
     there = type(sources)(tmp_path / "there")
     there.change(SHARED, smallest)
     there.change(TRACK, foreign)
-    track: dict[str, Any] = {}
-    there.change(TRACK, track.update)
     images(there.path / "own/data.npz")
-    weights(there.path / "own/weights", track)
+    weights(there.path / "own/weights")
+    stand_ins.sscd_script(there.path / "own/sscd.pt")
     there.env[assets.CACHE] = str(tmp_path / "cache")
 
     def leakboard(*args: str) -> str:
@@ -171,8 +187,13 @@ def test_a_whole_board_needs_no_network_and_reads_the_cache(
         return done.stdout
 
     listed = leakboard("assets", "list").splitlines()
-    assert [line.split(":")[0] for line in listed] == ["own/data.npz", "own/weights"]
+    names = ["own/data.npz", "own/sscd.pt", "own/weights"]
+    assert [line.split(":")[0] for line in listed] == names
     assert all(line.endswith(", here") for line in listed)
+    refused = there.snakemake("-n")
+    assert "extractors.own-sscd.params.weights: 'own/sscd.pt' has SHA-256" in refused.stdout
+    params = "extractors.own-sscd.params"
+    there.set(TRACK, f"{params}.sha256", sha256(there.path / "own/sscd.pt"))
     leakboard("assets", "export", "assets.tar")
     shutil.rmtree(there.path / "own")
     leakboard("assets", "import", "assets.tar")
@@ -187,6 +208,10 @@ def test_a_whole_board_needs_no_network_and_reads_the_cache(
     done = there.snakemake()
     assert done.returncode == 0, done.stdout
     assert (there.results / "leaderboard.html").is_file()
+    rows = (there.board / "measurements.csv").read_text(encoding="utf-8")
+    assert "own-sscd" in rows  # every number says whose eyes it saw with
+    config = json.loads((there.network("base") / "config.json").read_text(encoding="utf-8"))
+    assert (config["norm_eps"], config["dropout"]) == (1e-6, 0.1)
     noted = [line.split()[0] for line in (tmp_path / "offline.log").read_text().splitlines()]
     assert noted.count("began") > 15  # the workflow and its jobs
     assert set(noted) == {"began"}, (tmp_path / "offline.log").read_text()

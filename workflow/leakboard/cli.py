@@ -56,16 +56,7 @@ def main() -> None:
     bundle.add_argument(
         "--pictures", action="store_true", help="with pictures, drawn and real, and their features"
     )
-    assets = commands.add_parser(
-        "assets", help="what the configuration reads from outside: for machines without internet"
-    )
-    assets.add_argument("--config", type=Path, default=Path("config/config.yaml"))
-    some = assets.add_subparsers(dest="action", required=True)
-    some.add_parser("list", help="files, sizes, SHA-256, and where they are")
-    export = some.add_parser("export", help="pack them into one file")
-    export.add_argument("file", type=Path, metavar="FILE.tar", help="a new file")
-    import_ = some.add_parser("import", help="put them into the cache: $LEAKBOARD_CACHE")
-    import_.add_argument("file", type=Path, metavar="FILE.tar")
+    _add_assets(commands)
     arguments, rest = parser.parse_known_args()
     if rest and arguments.command not in ("run", "board"):
         parser.error(f"unknown arguments: {' '.join(rest)}")
@@ -93,7 +84,7 @@ def main() -> None:
 
             packer.main(arguments.root, arguments.file, arguments.track, arguments.pictures)
         elif arguments.command == "assets":
-            _assets(arguments)
+            sys.exit(_assets(arguments))
         else:
             from leakboard import docs as writer
 
@@ -102,19 +93,56 @@ def main() -> None:
         sys.exit(f"leakboard: {error}")
 
 
-def _assets(arguments: argparse.Namespace) -> None:
-    from leakboard import assets
+def _add_assets(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    assets = commands.add_parser(
+        "assets", help="what the configuration reads from outside: datasets, weights"
+    )
+    assets.add_argument("--config", type=Path, default=Path("config/config.yaml"))
+    some = assets.add_subparsers(dest="action", required=True)
+    list_ = some.add_parser("list", help="files, sizes, SHA-256, and where they are")
+    list_.add_argument("--known", action="store_true", help="instead, all that can be fetched")
+    fetch = some.add_parser("fetch", help="download them into the cache: $LEAKBOARD_CACHE")
+    fetch.add_argument("names", nargs="*", metavar="NAME", help="else all that is missing")
+    fetch.add_argument("--from", type=Path, dest="source", metavar="PATH", help="your own copy")
+    verify = some.add_parser("verify", help="hash the cache again: exit code 1 if one is wrong")
+    verify.add_argument("names", nargs="*", metavar="NAME", help="else all")
+    export = some.add_parser("export", help="pack them into one file")
+    export.add_argument("file", type=Path, metavar="FILE.tar", help="a new file")
+    export.add_argument("names", nargs="*", metavar="NAME", help="else all that is configured")
+    import_ = some.add_parser("import", help="put them into the cache")
+    import_.add_argument("file", type=Path, metavar="FILE.tar")
 
-    if arguments.action == "import":
-        assets.import_(arguments.file)
-        return
-    paths = assets.asked(_tracks(arguments.config))
-    if arguments.action == "export":
-        assets.export(paths, arguments.file)
-    elif paths:
-        assets.show(paths)
-    else:
-        print(f"{arguments.config}: its tracks read nothing from outside the repository")
+
+def _assets(arguments: argparse.Namespace) -> int:
+    from leakboard import assets, stocking
+
+    match arguments.action:
+        case "import":
+            stocking.import_(arguments.file)
+            return 0
+        case "verify":
+            return stocking.verify(arguments.names)
+        case "list" if arguments.known:
+            stocking.show_known()
+            return 0
+        case "fetch" if arguments.source and len(arguments.names) != 1:
+            raise UserError("assets fetch --from: say which asset it is, and only one")
+    names = getattr(arguments, "names", [])
+    if not names:
+        names = assets.asked(_tracks(arguments.config))
+        if not names:
+            print(f"{arguments.config}: its tracks read nothing from outside the repository")
+            return 0
+    match arguments.action:
+        case "export":
+            stocking.export(names, arguments.file)
+        case "fetch" if arguments.names:
+            stocking.fetch(names, arguments.source)
+        case "fetch":
+            stocking.fetch_all(names)
+        case _:
+            stocking.show(names)
+    return 0
 
 
 def _tracks(config: Path) -> list[Resolved]:

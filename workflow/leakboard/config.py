@@ -88,7 +88,10 @@ class Noise(Strict):
 class Architecture(Strict):
     """How large the track's networks are; the keys are the networks' own arguments."""
 
-    denoiser: dict[str, Any] = Field(description="arguments of diffusers' UNet2DModel")
+    denoiser: dict[str, Any] = Field(
+        description="arguments of diffusers' UNet2DModel; `init: NAME` takes those not given from "
+        "the config.json of a diffusers folder, an asset, or a model in the Hugging Face cache"
+    )
     classifier: dict[str, Any] = Field(description="the same, for the time-conditioned classifier")
     encoder: dict[str, Any] = Field(description="width, dim: the small image encoder")
 

@@ -54,7 +54,12 @@ class Network(Entry):
         description="the pool it is trained on (no network may be trained on held-out images), or "
         "`drawn`: the plain pictures of an attack's target, for which it is trained anew"
     )
-    init: str | None = Field(None, description="a network's name, or a diffusers folder")
+    init: str | None = Field(
+        None,
+        description="what it is before its training: a network's name, a diffusers folder (of a "
+        "UNet2DModel or a pipeline), an asset or a model in the Hugging Face cache, such as "
+        "google/ddpm-cifar10-32",
+    )
     teachers: dict[Pool, Name] = Field(
         {}, description="pool: network that teaches on it; two pools take turns, batch by batch"
     )

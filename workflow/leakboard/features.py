@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from leakboard import artefacts, networks, plugins
+from leakboard import artefacts, networks, plugins, weights
 from leakboard.copies import altered
 from leakboard.images import to_float
 from leakboard.neighbors import Index, Neighbors
@@ -25,14 +25,19 @@ BATCH = 256
 class Extract:
     """An extractor with its network, if it has one, ready for images.
 
-    `spec` is the extractor's; `weights` the file of its network, none or one.
+    `spec` is the extractor's; `files` that of its network, none or one. Weights from elsewhere are
+    found by their name.
     """
 
-    def __init__(self, spec: Mapping[str, Any], weights: Sequence[str]) -> None:
+    def __init__(self, spec: Mapping[str, Any], files: Sequence[str]) -> None:
         self.method = plugins.load("extractors", spec["method"], spec["params"])
         self.measure, self.device, self.net = self.method.measure, networks.device(), None
-        if weights:
-            self.net = networks.load(Path(weights[0]).parent, spec["network"]).to(self.device)
+        self.batch = getattr(self.method, "batch", BATCH)
+        if files:
+            self.net = networks.load(Path(files[0]).parent, spec["network"]).to(self.device)
+        elif "weights" in spec:
+            path = weights.checked(spec["params"]["weights"], spec["weights"])
+            self.net = self.method.load(path).to(self.device)
 
     def features(self, images: Tensor) -> Tensor:
         """(n, c, h, w) in [-1, 1] -> (n, d), differentiable."""
@@ -57,7 +62,7 @@ class Extract:
 
     @torch.no_grad()
     def _batched(self, images: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-        parts = (images[i : i + BATCH].to(self.device) for i in range(0, len(images), BATCH))
+        parts = (part.to(self.device) for part in images.split(self.batch))
         return torch.cat([function(part).cpu() for part in parts])
 
 
@@ -86,7 +91,8 @@ class Space:
 
     extract: (n, c, h, w) -> (n, d), differentiable; measure: see `similarity.from_distance`;
     images (m, c, h, w) in [-1, 1] and labels (m,) long of the members; with `mirrored` a member is
-    as near as its mirror image. `method` is that of the neighbor index.
+    as near as its mirror image. `method` is that of the neighbor index; `batch` images are
+    extracted at once.
     """
 
     extract: Callable[[Tensor], Tensor]
@@ -95,6 +101,7 @@ class Space:
     labels: Tensor
     mirrored: bool = False
     method: str = "flat"
+    batch: int = BATCH
 
     @cached_property
     def members(self) -> Points:
@@ -106,7 +113,7 @@ class Space:
         """These images (m, c, h, w), members or changed members, as points of the space."""
 
         def batched(images: Tensor) -> Tensor:
-            return torch.cat([self.extract(part) for part in images.split(BATCH)])
+            return torch.cat([self.extract(part) for part in images.split(self.batch)])
 
         there = [batched(images), *([batched(images.flip(-1))] if self.mirrored else [])]
         return Points(torch.stack(there), self.method)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from leakboard import assets, plugins
+from leakboard import assets, catalog, folders, plugins
 from leakboard.config import Resolved
 from leakboard.entries import Network
 from leakboard.kinds import KINDS, conditional, encoder, expect, trains, unknown
@@ -27,16 +27,26 @@ def problems(board: Resolved) -> Iterator[str]:
                 wrong = [f"of '{network.init}' and '{name}', only one knows classes"]
             for problem in wrong:
                 yield f"networks.{name}.init: {problem}"
-        elif network.init and not assets.place(network.init).is_dir():
-            yield (
-                f"networks.{name}.init: '{network.init}' is neither a network nor a diffusers "
-                f"folder; {plugins.did_you_mean(network.init, networks)}"
-            )
+        elif network.init:
+            told = _from_elsewhere(network.init, kind, board)
+            yield from (f"networks.{name}.init: {problem}" for problem in told)
         yield from (f"networks.{name}.dedup{problem}" for problem in _dedup(network, board))
         yield from (f"networks.{name}.labels{problem}" for problem in _labels(network, board))
         if network.data == "drawn":
             yield from (f"networks.{name}{problem}" for problem in _drawn(network))
         yield from _cycle(name, board)
+
+
+def _from_elsewhere(init: str, kind: str, board: Resolved) -> Iterator[str]:
+    """What is wrong with the folder that a training starts from; one to be fetched has no fault."""
+    if assets.place(init).is_dir():
+        if kind == "denoiser":
+            yield from folders.problems(init, board.track.architecture.denoiser, board.track.noise)
+    elif init not in catalog.known():
+        yield (
+            f"'{init}' is neither a network nor a diffusers folder, an asset, or a model in the "
+            f"Hugging Face cache; {plugins.did_you_mean(init, board.networks)}"
+        )
 
 
 def pools(board: Resolved, name: str, below: tuple[str, ...] = ()) -> set[str]:

@@ -17,12 +17,13 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from leakboard import devices
+from leakboard import assets, devices
 from leakboard.diffusion import Schedule
 from leakboard.errors import UserError
 from leakboard.files import write_bytes
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
+EARLIER = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 KINDS = {
     "denoiser": "UNet2DModel",
     "classifier": "TimeClassifier",
@@ -135,9 +136,11 @@ def student(teacher: Any) -> Any:
 def start_from(net: Any, folder: Path) -> None:
     """Copy the weights of a folder (`init:`) into a network of the same architecture.
 
-    Raises UserError naming the first differences where the two do not fit.
+    Attention that bears the names which diffusers gave it until 2023 is renamed. Raises UserError
+    naming the first differences where the two do not fit.
     """
-    state, _ = read_weights(folder / WEIGHTS)
+    assets.intact(folder)
+    state = _renamed(read_weights(folder / WEIGHTS)[0])
     own = {key: tuple(value.shape) for key, value in net.state_dict().items()}
     theirs = {key: tuple(value.shape) for key, value in state.items()}
     if own != theirs:
@@ -145,9 +148,22 @@ def start_from(net: Any, folder: Path) -> None:
         shown = ", ".join(f"{k} ({theirs.get(k)} there, {own.get(k)} here)" for k in wrong[:3])
         raise UserError(
             f"init: {folder} is a network of another architecture: {shown}, {len(wrong)} tensors "
-            f"differ; make the track's `architecture:` equal to {folder}/config.json"
+            f"differ; make the track's `architecture:` equal to {folder}/config.json, and its "
+            f"images as colored"
         )
     net.load_state_dict(state)
+
+
+def _renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights under the names that diffusers has for them today."""
+
+    def today(key: str) -> str:
+        *block, name, kind = key.split(".")
+        if "attentions" not in block or name not in EARLIER:
+            return key
+        return ".".join([*block, EARLIER[name], kind])
+
+    return {today(key): value for key, value in state.items()}
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -16,9 +16,9 @@ from typing import Any, Union, get_args, get_origin
 import yaml
 from pydantic import ValidationError
 
-from leakboard import plugins
+from leakboard import folders, plugins
 from leakboard.checks import check
-from leakboard.config import Resolved, Shared, Track, Training
+from leakboard.config import Architecture, Resolved, Shared, Track, Training
 from leakboard.entries import Attack, Defense, Entry, Extractor, Network
 from leakboard.errors import UserError
 from leakboard.kinds import accesses
@@ -64,9 +64,10 @@ def _resolve(name: str, raw: Mapping[str, Any], where: str, folders: Sequence[Pa
     }
     params = _params("datasets", track.dataset.method, track.dataset.params, f"{here}: dataset")
     dataset = track.dataset.model_copy(update={"params": params})
+    update = {"dataset": dataset, "architecture": _architecture(track, here)}
     board = Resolved(
         name=name,
-        track=track.model_copy(update={"dataset": dataset}),
+        track=track.model_copy(update=update),
         **{**sections, "networks": networks},
     )
     _all(partial(_raise, problem) for problem in check(board, both, here))
@@ -253,6 +254,18 @@ def _params(
         return plugins.params(group, method, values)
     except UserError as error:
         raise UserError("\n".join(f"{where}.{line}" for line in str(error).split("\n"))) from None
+
+
+def _architecture(track: Track, here: str) -> Architecture:
+    """How large the track's networks are; a denoiser may be built as that of a folder is."""
+    own = dict(track.architecture.denoiser)
+    if (init := own.pop("init", None)) is None:
+        return track.architecture
+    try:
+        whole = {**folders.architecture(str(init)), **own}
+    except UserError as error:
+        raise UserError(f"{here}: architecture.denoiser.init: {error}") from error
+    return track.architecture.model_copy(update={"denoiser": whole})
 
 
 def _training(track: Track, name: str, entry: Network, where: str) -> dict[str, Any]:

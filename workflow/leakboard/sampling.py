@@ -137,7 +137,8 @@ def guarded(spec: Mapping[str, Any], weights: Sequence[str], images: str, split:
         denoisers=denoisers,
         classifier=nets[count] if guard["classifier"] else None,
         members=pictures,
-        space=extract and Space(extract.features, extract.measure, pictures, labels, flip, index),
+        space=extract
+        and Space(extract.features, extract.measure, pictures, labels, flip, index, extract.batch),
     )
     defense = plugins.load("defenses", guard["method"], guard["params"])
     classes = None if guard["relabeled"] else labels.cpu().unique()

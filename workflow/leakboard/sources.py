@@ -13,6 +13,7 @@ from leakboard.files import sha256, write_bytes
 PLUMBING = {  # modules that cannot change a number
     "artefacts",
     "assets",
+    "catalog",
     "devices",
     "digests",
     "errors",

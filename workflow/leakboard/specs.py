@@ -11,6 +11,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from leakboard import assets, plugins
 from leakboard.attackers import Attackers
 from leakboard.digests import digest
 from leakboard.names import BARE, PLAIN
@@ -160,14 +161,18 @@ class Specs(Attackers):
         return {"stage": "preview", "samples": digest(self.samples(defense, sampler, seed))}
 
     def extractor(self, extractor: str) -> Spec:
-        """A feature space. Its network, if any, is trained once per track, with the first seed."""
+        """A feature space. Its network, if any, is trained once per track, with the first seed, or
+        has weights from elsewhere: then `weights` is their SHA-256.
+        """
         entry = self.board.extractors[extractor]
         network = entry.network
+        read = plugins.constant("extractors", entry.method, "reads") or ()
         return {
             "extractor": extractor,
             "method": entry.method,
             "params": entry.params,
             "network": digest(self.train(network, self.track.seeds[0])) if network else None,
+            **{param: assets.fingerprint(entry.params[param]) for param in read},
         }
 
     def embed_pools(self, extractor: str) -> Spec:
