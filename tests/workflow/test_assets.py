@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import stand_ins
-from leakboard import assets, datasets, stocking
+from leakboard import assets, datasets, plugins, stocking
 from leakboard.errors import UserError
 from leakboard.files import sha256
 
