@@ -8,7 +8,7 @@ import inspect
 import shutil
 from functools import cache
 
-from leakboard import assets, leftovers, needs, planning, resolve, run
+from leakboard import assets, leftovers, needs, planning, resolve, run, settings
 from leakboard.digests import canonical
 from leakboard.errors import UserError
 from leakboard.plan import Plan
@@ -30,7 +30,9 @@ if not Path(REPORTED).is_file() and HOME:
 NAMED = ", ".join(os.path.relpath(f) for f in workflow.configfiles) or "config/config.yaml"
 
 try:
-    PLANS = {name: Plan(board) for name, board in resolve.read(config, NAMED, PLACES).items()}
+    PRECISION = settings.take(config)  # and how networks are computed, which jobs inherit
+    BOARDS = resolve.read(config, NAMED, PLACES)
+    PLANS = {name: Plan(board, PRECISION) for name, board in BOARDS.items()}
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
