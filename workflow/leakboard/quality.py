@@ -52,7 +52,7 @@ class Frechet:
     """The Frechet distance to one feature set (n, d), in float64.
 
     |mu1 - mu2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) (Heusel et al. 2017); biased upward about like
-    1 / n, so compare only at equal n. tr (S1 S2)^(1/2) is that of (R S2 R)^(1/2) with R = S1^(1/2),
+    1 / n, so compare only at equal n. tr (S1 S2)^(1/2) is that of (R' S2 R)^(1/2) with S1 = R R',
     which is symmetric: R is found once, and eigenvalues of symmetric matrices are found sooner.
     """
 
@@ -60,12 +60,14 @@ class Frechet:
         self.origin = torch.from_numpy(real[:BLOCK]).double().mean(0)
         self.real = Moments.of(real, self.origin)
         self.covariance = self.real.covariance
-        values, vectors = torch.linalg.eigh(self.covariance)
-        self.root = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
+        self.root, singular = torch.linalg.cholesky_ex(self.covariance)
+        if singular:
+            values, vectors = torch.linalg.eigh(self.covariance)
+            self.root = vectors * values.clamp_min(0).sqrt()
 
     def __call__(self, drawn: Moments) -> float:
         other = drawn.covariance
-        shared = torch.linalg.eigvalsh(self.root @ other @ self.root).clamp_min(0).sqrt().sum()
+        shared = torch.linalg.eigvalsh(self.root.T @ other @ self.root).clamp_min(0).sqrt().sum()
         gap = (self.real.mean - drawn.mean).square().sum()
         return float(gap + self.covariance.trace() + other.trace() - 2 * shared)
 
