@@ -150,7 +150,7 @@ def test_fp16_on_a_processor_is_refused(net):
         Asked(net, "fp16")
 
 
-def test_a_training_in_bf16_learns_the_same_and_resumes_in_it(tmp_path):
+def test_a_training_in_bf16_learns_as_fast_and_keeps_its_weights_in_fp32(tmp_path):
     plain, mixed = (trained(tmp_path / p, p, steps=60) for p in ("fp32", "bf16"))
     rows = [(tmp_path / p / "training.csv").read_text().splitlines() for p in ("fp32", "bf16")]
     last = [float(some[-1].split(",")[2]) for some in rows]
