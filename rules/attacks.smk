@@ -5,6 +5,7 @@ out   results/{track}/scores/{attack}/{sees}/{target}/seed{seed}.parquet
       target: a network where the attacker sees weights, `split` where nothing, else a defense
       results/{track}/scores/{attack}/{sees}/{target}/seed{seed}/{start}-{stop}.npz
                        answers about a shard of the images, where the track has several
+      results/{track}/perf/attack/**.json     what each job took, and how it computed
       results/{track}/checkpoints/attack/**   batches of a job at work, not declared
 """
 
@@ -19,6 +20,7 @@ rule attack_shard:
         step=code("attack_shard"),
     output:
         answers="results/{track}/scores/{attack}/{sees}/{target}/seed{seed}/{shard}.npz",
+        perf="results/{track}/perf/attack/{attack}/{sees}/{target}/seed{seed}/{shard}.json",
     log:
         "results/logs/attack_shard/{track}/{attack}/{sees}/{target}/seed{seed}/{shard}.log",
     conda:
@@ -44,6 +46,7 @@ rule attack:
         code=code("attack"),
     output:
         scores="results/{track}/scores/{attack}/{sees}/{target}/seed{seed}.parquet",
+        perf="results/{track}/perf/attack/{attack}/{sees}/{target}/seed{seed}.json",
     log:
         "results/logs/attack/{track}/{attack}/{sees}/{target}/seed{seed}.log",
     conda:

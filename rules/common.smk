@@ -8,7 +8,7 @@ import inspect
 import shutil
 from functools import cache
 
-from leakboard import assets, folders, leftovers, needs, planning, resolve, run
+from leakboard import assets, folders, leftovers, needs, planning, resolve, run, settings
 from leakboard.digests import canonical
 from leakboard.errors import UserError
 from leakboard.plan import Plan
@@ -30,10 +30,11 @@ if not Path(REPORTED).is_file() and HOME:
 NAMED = ", ".join(os.path.relpath(f) for f in workflow.configfiles) or "config/config.yaml"
 
 try:
+    PRECISION = settings.take(config)  # and how networks are computed, which jobs inherit
     BOARDS = resolve.read(config, NAMED, PLACES)
     if not run.only_board():  # which reads nothing from elsewhere
         assets.require(BOARDS.values())
-    PLANS = {name: Plan(board) for name, board in BOARDS.items()}
+    PLANS = {name: Plan(board, PRECISION) for name, board in BOARDS.items()}
 except UserError as error:
     raise WorkflowError(str(error)) from None
 

@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-from leakboard import artefacts, kept, plugins, progress, queries, subset
+from leakboard import artefacts, kept, plugins, progress, queries, settings, subset
 from leakboard.digests import digest
 from leakboard.heads import Told
 from leakboard.job import job
 
-with job(snakemake.log[0]) as this:
+with job(snakemake.log[0], snakemake.output.perf, dict(snakemake.wildcards)) as this:
     spec, files, told = json.loads(snakemake.params.spec), snakemake.input, snakemake.params
     table = subset.audited(subset.read_split(files.split))
     attack = plugins.load("attacks", spec["method"], spec["params"])
@@ -23,4 +23,5 @@ with job(snakemake.log[0]) as this:
     table["score"] = queries.scores(attack, found, spec, Told.dev(table))
     marks = {} if hasattr(attack, "fit") else {"key": origin}  # a head's scores are no answers
     artefacts.write_table(snakemake.output.scores, spec, table, **marks)
+    this.more = {**settings.used(spec), "images": len(table)}
     this.afterwards.append(lambda: known.forget(*every))

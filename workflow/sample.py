@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from leakboard import artefacts, kept, progress, sampling
+from leakboard import artefacts, kept, progress, sampling, settings
 from leakboard.job import job
 
 with job(snakemake.log[0], snakemake.output.perf, dict(snakemake.wildcards)) as this:
@@ -16,6 +16,7 @@ with job(snakemake.log[0], snakemake.output.perf, dict(snakemake.wildcards)) as 
     with kept.Kept(snakemake.params.checkpoints, origin, earlier) as known:
         say = progress.reporter(snakemake.log[0])
         drawn = sampling.draw(target, samples, *shard, attack, known, say)
-    this.more = {"drawing_seconds": drawn.pop("seconds"), "images": shard[1] - shard[0]}
+    cost = {"drawing_seconds": drawn.pop("seconds"), "images": shard[1] - shard[0]}
+    this.more = {**settings.used(samples), **cost}
     artefacts.write_npz(made.samples, samples, **kept.marks(origin, *shard), **drawn)
     this.afterwards.append(lambda: known.forget(*shard))

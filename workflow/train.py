@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from leakboard import artefacts, networks, plugins, progress, subset
+from leakboard import artefacts, networks, plugins, progress, settings, subset
 from leakboard.files import write_bytes
 from leakboard.job import job
 from leakboard.training import prepare
@@ -41,4 +41,5 @@ with job(snakemake.log[0], snakemake.output.perf, dict(snakemake.wildcards)) as 
     write_bytes(snakemake.output.curve, training.curve_text().encode())
     networks.save(net, folder, training.schedule, spec["noise"], artefacts.about(spec))
     this.earlier_seconds = training.earlier_seconds
-    this.more = {"steps": training.step, "epochs": training.epochs, "images": training.images}
+    done = {"steps": training.step, "epochs": training.epochs, "images": training.images}
+    this.more = {"precision": settings.precision(spec), **done}

@@ -127,6 +127,30 @@ def stage(names: set[str], stage: str) -> set[str]:
     return {name.partition(" ")[2] for name in names if name.partition(" ")[0] == stage}
 
 
+@pytest.mark.parametrize(
+    ("what", "stages"),
+    [
+        ("attack", {"attack", "membership"}),
+        ("samples", {"samples", "embed", "similarity", "copying", "quality"}),
+        ("train", {"train", "samples", "attack", "pools", "similarity", "quality", "membership"}),
+    ],
+)
+def test_another_precision_makes_anew_what_it_changes_and_fp32_says_nothing(
+    what: str, stages: set[str], plan: Callable[..., Plan]
+) -> None:
+    plain = plan()
+    before, after = artefacts(plain), artefacts(Plan(plain.board, {what: "bf16"}))
+    assert artefacts(Plan(plain.board, {})) == before
+    edited = {name.partition(" ")[0] for name in before if before[name] != after[name]}
+    assert stages | {"gather", "rank"} <= edited
+    assert "subset" not in edited
+    if what == "attack":
+        assert edited == stages | {"gather", "rank"}
+        assert "precision" not in plain.attack("secmi", "weights", "base", SEED)
+    if what == "samples":
+        assert not edited & {"train", "attack", "pools", "membership"}
+
+
 def test_no_edit_changes_nothing(plan: Callable[..., Plan]) -> None:
     assert changed(plan, {}) == set()
 

@@ -5,8 +5,19 @@ import pytest
 import torch
 from scipy.linalg import sqrtm
 from scipy.stats import beta
+from torch import nn
+from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.image.kid import poly_mmd
 
 from leakboard.quality import fid, kid, out_of_class, quality
+
+
+class Given(nn.Identity):
+    """Stands where torchmetrics expects its network: the features are already there."""
+
+    def __init__(self, num_features):
+        super().__init__()
+        self.num_features = num_features
 
 
 def exact(mean: float, scale: float, d: int = 4) -> np.ndarray:
@@ -47,6 +58,27 @@ def test_kid_agrees_with_a_double_loop():
     bb = np.mean([k(b[i], b[j]) for i, j in pairs if i != j])
     ab = np.mean([k(a[i], b[j]) for i, j in pairs])
     assert kid(a, b) == pytest.approx(aa + bb - 2 * ab, rel=1e-9)
+
+
+@pytest.mark.parametrize(("real", "drawn"), [(250, 333), (333, 250), (97, 97)])
+def test_both_and_their_intervals_agree_with_torchmetrics_asked_again_for_each_group(real, drawn):
+    rng = np.random.default_rng(6)
+    a, b = np.abs(rng.normal(size=(real, 12))) + 3, np.abs(rng.normal(size=(drawn, 12))) + 3.1
+
+    def theirs(name, some):
+        if name == "kid":
+            size = min(len(a), len(some))
+            return float(poly_mmd(*(torch.from_numpy(each[:size]) for each in (a, some))))
+        metric = FrechetInceptionDistance(feature=Given(12)).set_dtype(torch.float64)
+        metric.update(torch.from_numpy(a), real=True)
+        metric.update(torch.from_numpy(some), real=False)
+        return float(metric.compute())
+
+    for row, name in zip(quality(a, b, "toy"), ("fid", "kid"), strict=True):
+        left = np.array([theirs(name, np.delete(b, slice(g, None, 20), 0)) for g in range(20)])
+        half = 1.96 * np.sqrt(19 / 20 * ((left - left.mean()) ** 2).sum())
+        assert row.value == pytest.approx(theirs(name, b), rel=1e-9)
+        assert row.ci_high - row.value == pytest.approx(half, rel=1e-7)
 
 
 def test_quality_is_the_same_to_the_last_digit_whatever_torch_drew_before():

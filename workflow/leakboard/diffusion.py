@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 
 from leakboard.images import to_float, to_pixels
+from leakboard.precision import exactly
 from leakboard.randomness import PerImage
 
 if TYPE_CHECKING:
     from leakboard.lean import UNet2DModel
+    from leakboard.precision import Asked
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Denoiser:
     eps_u is never evaluated (Ho & Salimans 2022, with w = 1 + their w).
     """
 
-    net: UNet2DModel
+    net: UNet2DModel | Asked
     schedule: Schedule
     classes: Tensor | None = None
     guidance: float = 1.0
@@ -240,15 +242,16 @@ def round_trip(
     SecMI (Duan et al. 2023): inverted in strides of k, the last of which ends at l; then one step
     up and back. `code` (the released code, and the PIA repository): l = t - k, u = t, t / k + 1
     evaluations; `paper`: l = t, u = t + k, one evaluation more; `one-step`: l = t, u = t + 1
-    (FreMIA).
+    (FreMIA). The step up and back is asked for exactly: what comes of it is a small difference.
     """
     low = max(t - k, 0) if variant == "code" else t
     high = {"code": t, "paper": t + k, "one-step": t + 1}[variant]
     x, strides = x0, range(0, low, k)
     for step, s in enumerate(strides):
         x = transfer(predictor, x, s, min(s + k, low), step=step)
-    up = transfer(predictor, x, low, high, step=len(strides))
-    return x, transfer(predictor, up, high, low, step=len(strides) + 1)
+    with exactly():
+        up = transfer(predictor, x, low, high, step=len(strides))
+        return x, transfer(predictor, up, high, low, step=len(strides) + 1)
 
 
 def scheduler(schedule: Schedule, sampler: str, steps: int, clip_sample: bool) -> Any:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from leakboard import artefacts, networks, plugins, weights
-from leakboard.copies import altered
+from leakboard.copies import Changes
 from leakboard.images import to_float
 from leakboard.neighbors import Index, Neighbors
 from leakboard.randomness import generator
@@ -48,22 +48,32 @@ class Extract:
 
         With `alter=True` of altered copies of the images instead, the same at every call.
         """
-        images = to_float(pixels)
-        if alter:
-            images = altered(images, generator("altered copies"))
-        return self._batched(images, self.features).float().numpy()
+        n, h, w, c = pixels.shape
+        changes = Changes.drawn((n, c, h, w), generator("altered copies"), 1.0) if alter else None
+        return self._batched(pixels, self.features, changes).float().numpy()
 
     def classes(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[np.int64]]:
         """`classes` (n,) that images (n, h, w, c) uint8 are taken for; {} if it tells none."""
         if not hasattr(self.method, "classes"):
             return {}
-        found = self._batched(to_float(pixels), lambda some: self.method.classes(some, self.net))
+        found = self._batched(pixels, lambda some: self.method.classes(some, self.net))
         return {"classes": found.numpy()}
 
     @torch.no_grad()
-    def _batched(self, images: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-        parts = (part.to(self.device) for part in images.split(self.batch))
-        return torch.cat([function(part).cpu() for part in parts])
+    def _batched(
+        self,
+        pixels: NDArray[np.uint8],
+        function: Callable[[Tensor], Tensor],
+        changes: Changes | None = None,
+    ) -> Tensor:
+        found: Tensor | None = None
+        for i in range(0, len(pixels), self.batch):
+            images = to_float(pixels[i : i + self.batch])
+            part = function((changes.of(images, i) if changes else images).to(self.device)).cpu()
+            if found is None:
+                found = torch.empty(len(pixels), *part.shape[1:], dtype=part.dtype)
+            found[i : i + self.batch] = part
+        return torch.empty(0) if found is None else found
 
 
 def of_pictures(

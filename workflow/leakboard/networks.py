@@ -211,6 +211,12 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def device() -> torch.device:
-    """The GPU if there is one, else the CPU; of several GPUs one that no other job has."""
+    """The GPU if there is one, else the CPU; of several GPUs one that no other job has.
+
+    From then on fp32 is IEEE single precision there: TensorFloat-32 (10 bits) is off.
+    """
     devices.lease()
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    return torch.device("cuda")

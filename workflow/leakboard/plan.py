@@ -6,7 +6,7 @@ Specs and digests as in `leakboard.specs`. Imports nothing heavy.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -51,8 +51,10 @@ def remembered(method: Callable[..., Any]) -> Callable[..., Any]:
 class Plan(Measured):
     """The specs of a track: methods named like a stage return what that stage's job is told."""
 
-    def __init__(self, board: Resolved) -> None:
+    def __init__(self, board: Resolved, precision: Mapping[str, str] | None = None) -> None:
+        """precision: of the networks of a stage, where it is not fp32; see `leakboard.settings`."""
         super().__init__(board)
+        self.precision = precision or {}
         for name in LOOKED_UP:
             setattr(self, name, remembered(getattr(self, name)))
 
@@ -236,6 +238,7 @@ class Plan(Measured):
                     "seeds": self.track.seeds,
                     "sampling": self.track.sampling.model_dump(),
                     "evaluation": judges.model_dump(exclude={"theory", "bands"}),
+                    **({"precision": dict(self.precision)} if self.precision else {}),
                 },
             },
         }

@@ -14,10 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from leakboard import artefacts, heads, networks
+from leakboard import artefacts, heads, networks, settings
 from leakboard.diffusion import Denoiser, Predictor, Recognizer, Schedule, Service
 from leakboard.images import to_float
 from leakboard.kept import Kept, key
+from leakboard.precision import Asked
 from leakboard.randomness import PerImage
 from leakboard.ranges import AUDITED, batches
 from leakboard.sampling import guarded, members
@@ -43,7 +44,7 @@ def target(
         if spec["asks"] == "classifier":
             recognizer = Recognizer(net, Schedule.linear(**spec["noise"]))
             return lambda classes: recognizer
-        raw = Denoiser(net, Schedule.linear(**spec["noise"]))
+        raw = Denoiser(Asked(net, settings.precision(spec)), Schedule.linear(**spec["noise"]))
         there = None if spec["relabeled"] else members(spec, images, split)[1].unique()
     else:
         defended = guarded(spec, weights, images, split)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from leakboard import artefacts, networks, plugins, subset
+from leakboard import artefacts, networks, plugins, settings, subset
 from leakboard.diffusion import (
     Denoiser,
     Guide,
@@ -27,6 +27,7 @@ from leakboard.diffusion import (
 from leakboard.features import Extract, Space
 from leakboard.images import to_float, to_pixels
 from leakboard.kept import Kept
+from leakboard.precision import Asked
 from leakboard.randomness import PerImage
 from leakboard.ranges import batches
 
@@ -131,7 +132,8 @@ def guarded(spec: Mapping[str, Any], weights: Sequence[str], images: str, split:
     count = len(guard["denoisers"])
     eyes = weights[len(digests) : len(digests) + bool(space and space["network"])]
     extract = Extract(space, eyes) if space else None
-    denoisers = [Denoiser(net, schedule, guidance=guard["guidance"]) for net in nets[:count]]
+    asked = [Asked(net, settings.precision(spec)) for net in nets[:count]]
+    denoisers = [Denoiser(net, schedule, guidance=guard["guidance"]) for net in asked]
     index = guard["params"].get("index", "flat")
     parts = Parts(
         denoisers=denoisers,

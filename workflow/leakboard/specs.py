@@ -8,6 +8,7 @@ Imports nothing heavy.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -28,6 +29,12 @@ class Specs(Attackers):
         if "seed" in names:
             names["seed"] = int(names["seed"])
         return getattr(self, stage)(**names)
+
+    precision: Mapping[str, str] = {}  # of a stage's networks, where it is not fp32
+
+    def _computed(self, stage: str) -> Spec:
+        """What a spec says of precision: nothing of fp32."""
+        return {"precision": self.precision[stage]} if stage in self.precision else {}
 
     def subset(self) -> Spec:
         return {
@@ -63,6 +70,7 @@ class Specs(Attackers):
                 for pool, name in sorted(entry.teachers.items())
             },
             "subset": digest(self.subset()),
+            **self._computed("train"),
         }
 
     def deduplicate(self, network: str) -> Spec:
@@ -150,6 +158,7 @@ class Specs(Attackers):
             "sampling": draw,
             "noise": self.track.noise.model_dump(),
             "subset": digest(self.subset()),
+            **self._computed("samples"),
         }
 
     def sample(self, defense: str, sampler: str, seed: int, shard: str) -> Spec:
@@ -225,6 +234,7 @@ class Specs(Attackers):
     def attack(self, attack: str, sees: str, target: str, seed: int) -> Spec:
         entry = self.board.attacks[attack]
         weights, guarded = sees == "weights", sees in ("predictor", "images")
+        denoises = (weights or guarded) and self.asks(attack) == "denoisers"
         return {
             "stage": "attack",
             "track": self.board.name,
@@ -240,6 +250,7 @@ class Specs(Attackers):
             "clip_sample": self.track.sampling.clip_sample if sees == "images" else None,
             "noise": self.track.noise.model_dump(),
             "subset": digest(self.subset()),
+            **(self._computed("attack") if denoises else {}),
         }
 
     def attack_shard(self, attack: str, sees: str, target: str, seed: int, shard: str) -> Spec:

@@ -20,13 +20,14 @@ from diffusers.training_utils import EMAModel
 from numpy.typing import NDArray
 from torch import Tensor
 
-from leakboard import checkpoints, networks
+from leakboard import checkpoints, networks, settings
 from leakboard.checkpoints import due
 from leakboard.diffusion import Schedule
 from leakboard.errors import UserError
 from leakboard.files import write_bytes
 from leakboard.images import to_float
 from leakboard.lessons import Batch, Lesson, rows_of
+from leakboard.precision import learning
 from leakboard.randomness import Name, derive, generator
 from leakboard.signals import Terminated, whole
 
@@ -61,7 +62,8 @@ class Training:
 
     Step s takes a batch of lesson s modulo their number: with two, they alternate. `names` identify
     the training (they seed everything), `where` names its config entry in messages, `checkpoint` is
-    the file it resumes from, `curve` the CSV of its loss, written as it goes.
+    the file it resumes from, `curve` the CSV of its loss, written as it goes. With `precision` bf16
+    the products of a step are in bf16; weights, sums and the optimizer's state are float32.
     """
 
     def __init__(
@@ -77,11 +79,13 @@ class Training:
         checkpoint: Path,
         curve: Path,
         device: torch.device | str = "cpu",
+        precision: str = "fp32",
     ) -> None:
         self.net, self.trainer, self.schedule = net.to(device), trainer, schedule
         self.lessons, self.images = lessons, sum(len(lesson.images) for lesson in lessons)
         self.settings, self.names, self.where = settings, names, where
-        self.checkpoint, self.curve, self.device = checkpoint, curve, device
+        self.checkpoint, self.curve, self.device = checkpoint, curve, torch.device(device)
+        self.precision = precision
         self.parameters = [p for p in net.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
             self.parameters, lr=settings["lr"], weight_decay=settings["weight_decay"], fused=True
@@ -153,8 +157,10 @@ class Training:
             group["lr"] = learning_rate(self.step, settings)
         # Dropout draws from torch's own generator, so that one is seeded for the step as well.
         torch.manual_seed(derive(*self.names, "dropout", self.step))
-        loss = self.trainer.loss(self.net, batch, rng)
-        loss.backward()
+        with learning(self.precision, self.device) as mixed:
+            with mixed:
+                loss = self.trainer.loss(self.net, batch, rng)
+            loss.backward()
         torch.nn.utils.clip_grad_norm_(self.parameters, settings["gradient_clip"])
         value = float(loss.detach())
         with whole():
@@ -286,4 +292,5 @@ def prepare(
         checkpoint=checkpoints / f"{key.hexdigest()[:16]}.safetensors",
         curve=checkpoints / f"{key.hexdigest()[:16]}.csv",
         device=device,
+        precision=settings.precision(spec),
     )

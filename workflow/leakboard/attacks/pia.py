@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -11,6 +12,7 @@ from annotated_types import Ge, Gt
 from torch import Tensor
 
 from leakboard.diffusion import Predictor
+from leakboard.precision import exactly
 from leakboard.randomness import PerImage
 
 
@@ -30,7 +32,9 @@ class Attack:
     @torch.no_grad()
     def score(self, target: Predictor, images: Tensor, rng: PerImage) -> Tensor:
         """(n, c, h, w) -> (n,), higher = member; two evaluations, no randomness."""
-        e0 = self.normalized(target(images, torch.tensor(0), step=0))
+        # its scale goes into every pixel of both, so an error of it does not average out
+        with nullcontext() if self.normalize == "no" else exactly():
+            e0 = self.normalized(target(images, torch.tensor(0), step=0))
         level = torch.tensor(self.t)
         et = target(target.schedule.noised(images, e0, level), level, step=1)
         return -(e0 - et).double().abs().pow(self.p).flatten(1).sum(1).cpu()
