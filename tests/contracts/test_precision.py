@@ -193,8 +193,8 @@ def test_where_memory_ends_a_batch_is_asked_about_in_parts():
 
 
 def test_a_profile_sets_precision_by_stage_and_jobs_inherit_the_rest(monkeypatch):
-    for key in settings.LAYOUTS:
-        monkeypatch.delenv(f"LEAKBOARD_{key.upper()}", raising=False)
+    for key in settings.LAYOUTS:  # what is set here ends with the test
+        monkeypatch.setenv(f"LEAKBOARD_{key.upper()}", "")
     assert settings.take({"tracks": ["digits"]}) == {}
     assert [settings.layout(key) for key in settings.LAYOUTS] == ["contiguous", "no"]
     config = {"tracks": [], "precision": "bf16", "training_precision": "fp32"}
