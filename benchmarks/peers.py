@@ -7,7 +7,8 @@ them are printed. The network is DDPM's for CIFAR-10 (35.7 M parameters, untrain
 names a diffusers folder), the same object for both. What the peers do not measure is left out of
 their modules: data loading, logging, plots. Where there is no GPU, their `.cuda()` does nothing.
 Peer and leakboard take turns; a ratio is the median of the rounds' ratios. Seconds are those of
-the processor, whoever else uses the machine (--clock wall for those of the wall).
+the processor, whoever else uses the machine (--clock wall for those of the wall). How often each
+asks the network about an image is counted, not taken from anybody's word.
 """
 
 import argparse
@@ -56,6 +57,7 @@ DDPM = {
     "norm_eps": 1e-6,
 }
 BETAS = (1e-4, 0.02, 1000)
+ASKED = [0]  # about how many images the network was asked so far
 Run = Callable[[], Any]
 
 
@@ -98,12 +100,12 @@ def attacks(args: argparse.Namespace, name: str) -> None:
     fast = Asked(net, "bf16")
     os.environ["LEAKBOARD_MEMORY_FORMAT"] = "contiguous"
     runs = {**theirs, "ours, fp32": ours(Asked(net)), "ours, bf16, channels-last": ours(fast)}
-    took, found = rounds(args, runs)
+    took, found, asked = rounds(args, runs)
     first = next(iter(theirs))
     for key in runs:
         scores = np.asarray(found[key], dtype=np.float64)
         rho = spearmanr(scores, np.asarray(found[first])).statistic if len(scores) > 2 else 1.0
-        told = f"Spearman with {first} {rho:.5f}"
+        told = f"Spearman with {first} {rho:.5f}; asks {asked[key] / len(unit):g} times an image"
         row(
             name, key, f"{len(unit) / statistics.median(took[key]):.2f} images/s", took, first, told
         )
@@ -163,7 +165,7 @@ def fidelity(args: argparse.Namespace) -> None:
         return code.fid_statistics_to_metric(*stats, False)["frechet_inception_distance"]
 
     runs: dict[str, Run] = {"torch-fidelity": theirs, "ours": lambda: quality.fid(real, drawn)}
-    took, found = rounds(args, runs)
+    took, found, _ = rounds(args, runs)
     for key in runs:
         told = f"FID {found[key]:.8g}"
         row("fid", key, f"{statistics.median(took[key]):.1f} s", took, "torch-fidelity", told)
@@ -199,38 +201,53 @@ def retrieval(args: argparse.Namespace) -> None:
             "DCR's search": theirs,
             "ours": lambda: nearest(queries, references, 1).index,
         }
-        took, _ = rounds(args, runs)
+        took, _, _ = rounds(args, runs)
     for key in runs:
         rate = f"{len(queries) / statistics.median(took[key]):,.0f} queries/s"
         row("retrieval", key, rate, took, "DCR's search", f"{args.references:,} references")
 
 
 def drawing(args: argparse.Namespace) -> None:
-    """Samples/s of diffusers' DDIMPipeline and of ours, of the same network."""
+    """Samples/s of diffusers' DDIMPipeline and of ours, from the same noise, and the difference."""
     from diffusers import DDIMPipeline, DDIMScheduler
+    from diffusers.pipelines.ddim import pipeline_ddim
 
     net, schedule = network(args), Schedule.linear()
     pipeline = DDIMPipeline(net, DDIMScheduler(clip_sample=False))
     pipeline.set_progress_bar_config(disable=True)
-    n, steps = 16, 5
+    n, steps = args.n, args.steps
     os.environ["LEAKBOARD_MEMORY_FORMAT"] = "channels-last"
     fast = Asked(net, "bf16")
     os.environ["LEAKBOARD_MEMORY_FORMAT"] = "contiguous"
 
+    def noise() -> PerImage:
+        return PerImage("benchmark", indices=range(n))
+
+    def given(shape: Any, **_: Any) -> torch.Tensor:
+        return noise().normal(shape[1:]).to(args.device)
+
+    pipeline_ddim.randn_tensor = given  # the noise that it would draw
+
     def ours(asked: Any) -> Run:
-        noise = PerImage("benchmark", indices=range(n))
         target = Denoiser(asked, schedule)
-        return lambda: sample(target, noise, (3, 32, 32), steps=steps, device=args.device)
+
+        def run() -> torch.Tensor:
+            drawn = sample(target, noise(), (3, 32, 32), steps=steps, device=args.device)
+            return (drawn / 2 + 0.5).clamp(0, 1)
+
+        return run
 
     runs: dict[str, Run] = {
-        "DDIMPipeline": lambda: pipeline(n, num_inference_steps=steps, output_type="np"),
+        "DDIMPipeline": lambda: pipeline(n, num_inference_steps=steps, output_type="pt").images,
         "ours, fp32": ours(Asked(net)),
         "ours, bf16, channels-last": ours(fast),
     }
-    took, _ = rounds(args, runs)
+    took, found, asked = rounds(args, runs)
     for key in runs:
         rate = n * steps / statistics.median(took[key])
-        row("ddim", key, f"{rate / 50:.3f} samples/s of 50 steps", took, "DDIMPipeline", "")
+        gap = float((found[key] - found["DDIMPipeline"]).abs().max()) * 255
+        told = f"differs by at most {gap:.2g} of 255; asks {asked[key] / n:g} times an image"
+        row("ddim", key, f"{rate / 50:.3f} samples/s of 50 steps", took, "DDIMPipeline", told)
 
 
 TORCHVISION = (
@@ -252,6 +269,11 @@ def network(args: argparse.Namespace) -> Any:
     else:
         torch.manual_seed(0)
         net = networks.build("denoiser", DDPM, 32, 3).eval().requires_grad_(False)
+
+    def count(_: Any, given: Any) -> None:
+        ASKED[0] += len(given[0])
+
+    net.register_forward_pre_hook(count)
     return net.to(args.device)
 
 
@@ -262,17 +284,21 @@ def pixels(args: argparse.Namespace) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (args.n, 32, 32, 3), dtype=np.uint8)
 
 
-def rounds(args: argparse.Namespace, runs: dict[str, Run]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Seconds of each round, and what came out: name -> list, name -> result."""
+def rounds(args: argparse.Namespace, runs: dict[str, Run]) -> tuple[dict[str, Any], ...]:
+    """Seconds of each round, what came out, and about how many images the network was asked.
+
+    name -> list, name -> result, name -> number.
+    """
     clock = time.process_time if args.clock == "cpu" else time.perf_counter
     took: dict[str, Any] = {name: [] for name in runs}
-    found = {}
+    found, asked = {}, {}
     for _ in range(args.rounds):
         for name, run in runs.items():
-            begun = clock()
+            begun, before = clock(), ASKED[0]
             found[name] = run()
             took[name].append(clock() - begun)
-    return took, found
+            asked[name] = ASKED[0] - before
+    return took, found, asked
 
 
 def row(case: str, name: str, rate: str, took: dict[str, Any], first: str, told: str) -> None:
@@ -287,19 +313,22 @@ def main() -> None:
     parser.add_argument("--peers", type=Path, help="folder of the clones")
     parser.add_argument("--images", type=Path, help="npz with `images` (n, 32, 32, 3) uint8")
     parser.add_argument("--weights", type=Path, help="a diffusers folder; else random weights")
-    parser.add_argument("--n", type=int, default=16, help="images attacked in a round")
+    parser.add_argument("--n", type=int, default=16, help="images of a round")
+    parser.add_argument("--steps", type=int, default=5, help="of each sample")
     parser.add_argument("--batch", type=int, default=16, help="images at once, for the peers")
     parser.add_argument("--features", type=int, default=5000, help="a side, for FID")
     parser.add_argument("--references", type=int, default=50_000, help="for the retrieval")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clock", choices=["cpu", "wall"], default="cpu")
     args = parser.parse_args()
-    if not args.peers or {*args.cases} - {*CASES}:
+    without = args.cases == ["ddim"]  # diffusers is here anyway
+    if not (args.peers or without) or {*args.cases} - {*CASES}:
         commands = "\n".join(f"  git clone {url} {name}" for name, url in CLONES.items())
         sys.exit(
             f"NAMEs: {', '.join(CASES)}. In a folder of your own, which --peers names:\n{commands}"
         )
-    args.peers, args.device = args.peers.resolve(), "cuda" if torch.cuda.is_available() else "cpu"
+    args.peers = args.peers and args.peers.resolve()
+    args.device = "cuda" if torch.cuda.is_available() else "cpu"
     if args.device == "cpu":
         torch.Tensor.cuda = lambda self, *_, **__: self  # type: ignore[method-assign, assignment]
     print("| what | code | rate | times the peer's | |\n|---|---|---|---|---|", flush=True)

@@ -7,16 +7,19 @@ from leakboard.job import job
 
 with job(snakemake.log[0]):
     spec = json.loads(snakemake.params.spec)
-    pools = artefacts.read_npz(snakemake.input.pools, spec["features"])
     split = subset.read_split(snakemake.input.split)
     members = subset.rows_of_pool(split, "members")
     strangers = subset.rows_of_pool(split, "held-out")
+    away, real, mirrored = (
+        artefacts.read_rows(snakemake.input.pools, spec["features"], name, rows)
+        for name, rows in (("real", strangers), ("real", members), ("mirrored", members))
+    )
     table = likeness.table(
-        pools["real"][strangers],
+        away,
         strangers,
-        pools["real"][members],
+        real,
         members,
-        mirrored=pools["mirrored"][members] if "mirrored" in pools else None,
+        mirrored=mirrored,
         **spec["search"],
     )
     artefacts.write_table(snakemake.output.table, spec, table)

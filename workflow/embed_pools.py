@@ -11,7 +11,8 @@ with job(snakemake.log[0]):
     spec = json.loads(snakemake.params.spec)
     images = artefacts.read_npz(snakemake.input.images, spec["subset"])["images"]
     extract = features.Extract(spec["extractor"], snakemake.input.network)
-    views = {"real": extract(images), "altered": extract(images, alter=True)}
+    # each is made when it is written, so that one of them is in memory
+    views = {"real": lambda: extract(images), "altered": lambda: extract(images, alter=True)}
     if spec["mirrored"]:
-        views["mirrored"] = extract(np.ascontiguousarray(images[:, :, ::-1]))
+        views["mirrored"] = lambda: extract(np.ascontiguousarray(images[:, :, ::-1]))
     artefacts.write_npz(snakemake.output.features, spec, **views, **extract.classes(images))

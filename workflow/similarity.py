@@ -10,14 +10,17 @@ from leakboard.job import job
 with job(snakemake.log[0]):
     spec = json.loads(snakemake.params.spec)
     drawn = artefacts.read_npz(snakemake.input.features, spec["features"])["features"]
-    pools = artefacts.read_npz(snakemake.input.pools, spec["pools"])
     members = subset.rows_of_pool(subset.read_split(snakemake.input.split), "members")
+    real, mirrored = (
+        artefacts.read_rows(snakemake.input.pools, spec["pools"], name, members)
+        for name in ("real", "mirrored")
+    )
     table = likeness.table(
         drawn,
         np.arange(len(drawn)),
-        pools["real"][members],
+        real,
         members,
-        mirrored=pools["mirrored"][members] if "mirrored" in pools else None,
+        mirrored=mirrored,
         **spec["search"],
     )
     artefacts.write_table(snakemake.output.table, spec, table)

@@ -632,6 +632,72 @@ def test_stl_10_is_turned_and_cut_to_size_without_being_read_whole(tmp_path: Pat
         load("stl10", tmp_path, part="test")
 
 
+def stl_10(path: Path, *more: tarfile.TarInfo, sparse: str = "") -> np.ndarray:
+    """An archive of nine images in the published order of its files, and the images."""
+    whole = np.random.default_rng(3).integers(0, 256, (9, 96, 96, 3), dtype=np.uint8)
+    parts = {"test": whole[7:], "train": whole[4:7], "unlabeled": whole[:4]}
+    with tarfile.open(path, "w:gz") as archive:
+        for member in more:
+            archive.addfile(member)
+        for name, images in parts.items():
+            files = {f"{name}_X.bin": images.transpose(0, 3, 2, 1).tobytes()}
+            if name != "unlabeled":
+                files[f"{name}_y.bin"] = bytes([3] * len(images))
+            for file, content in files.items():
+                member = tarfile.TarInfo(f"stl10_binary/{file}")
+                member.size = len(content)
+                if file == sparse:
+                    member.type = tarfile.GNUTYPE_SPARSE
+                archive.addfile(member, io.BytesIO(content))
+    return whole
+
+
+def test_stl_10_is_the_same_from_its_archive_and_its_folder(tmp_path: Path) -> None:
+    whole = stl_10(tmp_path / "stl10_binary.tar.gz")
+    with tarfile.open(tmp_path / "stl10_binary.tar.gz") as archive:
+        archive.extractall(tmp_path / "unpacked", filter="data")
+    for part in ("unlabeled", "train", "test", "all"):
+        for how in ({}, {"size": 32, "limit": 2, "seed": 5}):
+            packed, unpacked = (
+                datasets.load("stl10", {"path": str(path), "part": part}, **how)
+                for path in (tmp_path / "stl10_binary.tar.gz", tmp_path / "unpacked")
+            )
+            assert np.array_equal(packed.images, unpacked.images)
+            assert packed.labels.tolist() == unpacked.labels.tolist()
+            assert packed.columns["number"].tolist() == unpacked.columns["number"].tolist()
+    images, _ = load("stl10", tmp_path / "stl10_binary.tar.gz", part="all")
+    assert np.array_equal(images, whole)
+    assert np.array_equal(images[[8, 0, 5]], whole[[8, 0, 5]])
+    lazy = plugins.load("datasets", "stl10", {"path": str(tmp_path / "stl10_binary.tar.gz")})
+    there = lazy.load()[0]
+    assert not isinstance(there, np.ndarray)
+    assert np.array_equal(np.stack([there[k] for k in (3, 1, 1, 2)]), whole[[3, 1, 1, 2]])
+
+
+def test_an_archive_that_is_no_stl_10_is_refused_by_name(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.tar.gz", tmp_path / "bad.tar.gz"
+    link = tarfile.TarInfo("stl10_binary/unlabeled_X.bin")
+    link.type, link.linkname = tarfile.SYMTYPE, "/etc/hostname"
+    whole = stl_10(good, link)
+    assert np.array_equal(load("stl10", good)[0], whole[:4])  # links are not followed
+    for refuse in (good.read_bytes()[:-90_000], gzip.compress(b"no archive" * 200), b""):
+        bad.write_bytes(refuse)
+        with pytest.raises(UserError, match=r"dataset\.params\.path: .*bad\.tar\.gz"):
+            load("stl10", bad)
+    stl_10(bad, sparse="unlabeled_X.bin")  # whose size says nothing of its bytes
+    with pytest.raises(UserError, match=r"bad\.tar\.gz"):
+        load("stl10", bad)
+
+
+def test_no_more_is_unpacked_of_stl_10_than_there_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stl_10(tmp_path / "large.tar.gz")
+    monkeypatch.setattr("leakboard.stl.LARGEST", 2**16)
+    with pytest.raises(UserError, match="holds more bytes than it should"):
+        load("stl10", tmp_path / "large.tar.gz")
+
+
 def jpeg(color: int) -> bytes:
     file = io.BytesIO()
     Image.new("L" if color % 2 else "RGB", (64, 64), color if color % 2 else (color,) * 3).save(

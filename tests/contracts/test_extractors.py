@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 import stand_ins
-from leakboard import assets, catalog, inception, plugins, resolve, vision, vit, weights
+from leakboard import assets, catalog, inception, plugins, resolve, settings, vision, vit, weights
 from leakboard.digests import digest
 from leakboard.errors import UserError
 from leakboard.features import Extract
@@ -46,6 +46,31 @@ def spec(method: str, path: Path, **params: Any) -> dict[str, Any]:
         "network": None,
         "weights": assets.fingerprint(str(path)),
     }
+
+
+def test_no_setting_of_a_profile_changes_what_an_extractor_sees(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for key in settings.LAYOUTS:  # what is set here ends with the test
+        monkeypatch.setenv(f"LEAKBOARD_{key.upper()}", "")
+    path = stand_ins.file("sscd")
+    told = spec("sscd", path, sha256=sha256(path))
+    plain = Extract(told, [])(pictures())
+    names = ("precision", "sampling_precision", "training_precision")
+    fast = {**dict.fromkeys(names, "bf16"), "memory_format": "channels-last"}
+    assert settings.take(fast) == dict.fromkeys(("attack", "samples", "train"), "bf16")
+    found = Extract(told, [])(pictures())
+    assert found.dtype == np.float32
+    assert np.array_equal(found, plain)
+
+
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_features_do_not_depend_on_how_many_images_are_extracted_at_once(size: int) -> None:
+    path = stand_ins.file("sscd")
+    extract = Extract(spec("sscd", path, sha256=sha256(path)), [])
+    plain = extract(pictures(20))
+    extract.batch = size
+    np.testing.assert_allclose(extract(pictures(20)), plain, rtol=0, atol=1e-6)
 
 
 # --- inception -----------------------------------------------------------------------------------

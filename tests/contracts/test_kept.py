@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from leakboard import artefacts, kept
+from leakboard.digests import digest
+from leakboard.errors import UserError
 from leakboard.kept import Kept
 from leakboard.report.pictures import Shown
 
@@ -144,6 +146,33 @@ def test_shards_are_read_one_after_another_into_one_array(tmp_path):
     assert artefacts.first_pictures(files, 100).shape == (9, 1)
     with pytest.raises(Exception, match="made by another configuration"):
         artefacts.read_shards(files, "0" * 16)
+
+
+def test_large_arrays_are_made_one_after_another_and_read_by_name_and_row(tmp_path):
+    spec = {"stage": "embed_pools"}
+
+    def view(name: str) -> np.ndarray:
+        return np.full((2000, 256), ord(name[0]), dtype=np.float32)  # 2 MB
+
+    names = ("real", "altered", "mirrored")
+    for file in ("a.npz", "b.npz"):
+        tracemalloc.start()
+        views = {name: lambda name=name: view(name) for name in names}
+        artefacts.write_npz(tmp_path / file, spec, **views, few=np.arange(3))
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert most < 3 * 2000 * 256 * 4  # one of them, and its bytes as they are written
+    path, known = tmp_path / "a.npz", digest(spec)
+    assert path.read_bytes() == (tmp_path / "b.npz").read_bytes()
+    whole = artefacts.read_npz(path, known)
+    assert [*whole] == [*names, "few"]
+    assert (whole["altered"] == ord("a")).all()
+    assert [*artefacts.read_npz(path, known, ["few", "classes"])] == ["few"]
+    rows = artefacts.read_rows(path, known, "mirrored", np.array([5, 7]))
+    np.testing.assert_array_equal(rows, whole["mirrored"][[5, 7]])
+    assert artefacts.read_rows(path, known, "classes", np.array([0])) is None
+    with pytest.raises(UserError, match="made by another configuration"):
+        artefacts.read_rows(path, "0" * 16, "real", np.array([0]))
 
 
 def test_joining_takes_no_more_memory_for_more_shards(tmp_path):

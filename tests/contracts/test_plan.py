@@ -151,6 +151,16 @@ def test_another_precision_makes_anew_what_it_changes_and_fp32_says_nothing(
         assert not edited & {"train", "attack", "pools", "membership"}
 
 
+def test_extractors_answer_in_fp32_whatever_a_profile_says(plan: Callable[..., Plan]) -> None:
+    plain = plan()
+    fast = Plan(plain.board, dict.fromkeys(("attack", "samples", "train"), "bf16"))
+    assert "bf16" in canonical(fast.samples("none", PLAIN, SEED))
+    for name in plain.board.extractors:
+        assert "precision" not in canonical(fast.embed(name, "none", PLAIN, SEED))
+        assert "precision" not in canonical(fast.embed_pools(name))
+    assert fast.embed_pools("pixels") == plain.embed_pools("pixels")
+
+
 def test_no_edit_changes_nothing(plan: Callable[..., Plan]) -> None:
     assert changed(plan, {}) == set()
 
@@ -1000,6 +1010,55 @@ def test_one_job_measures_all_defenses_of_a_feature_space_and_seed(
         judged = [each["defense"] for each in needs.judged(made)]
         assert judged == sorted(made.board.defenses)  # in this order their files come
         assert len(spec[aligned]) == len(set(spec[aligned])) == len(judged)
+
+
+def test_features_are_extracted_once_whoever_reads_them(plan: Callable[..., Plan]) -> None:
+    theory = {"track/evaluation/theory": {"extractor": "pixels"}}
+    made = plan(DEDUPED | GRID | theory)
+    pools = {digest(made.embed_pools(name)) for name in made.board.extractors}
+    samplers = [(PLAIN, name) for name in made.board.defenses]
+    for family, sees in made.extractions:
+        for sampler in made.samplers(family):
+            samplers += [(sampler, source) for source in made.drawn_from(family, sees)]
+    drawn = {
+        digest(made.embed(extractor, name, sampler, SEED))
+        for extractor in made.board.extractors
+        for sampler, name in set(samplers)
+    }
+    assert len(pools) == len(made.board.extractors) == 2
+    assert len(drawn) == 2 * len(set(samplers))  # one for each set of pictures and extractor
+    read = {"pools": set[str](), "features": set[str]()}
+    for stage in ("describe", "copying", "quality", "theory"):
+        for names in made.cells()[stage]:
+            for spec in [made.of(stage, **names), *made.measured(stage, **names)]:
+                found = spec.get("features", [])
+                read["features"] |= {found} if isinstance(found, str) else set(found)
+                read["pools"] |= {spec[key] for key in ("pools",) if key in spec}
+    for extractor in made.board.extractors:
+        read["pools"].add(made.background(extractor)["features"])
+        for sampler, name in set(samplers):
+            spec = made.similarity(extractor, name, sampler, SEED)
+            read["features"].add(spec["features"])
+            read["pools"].add(spec["pools"])
+    read["pools"] |= {made.deduplicate("unique")["features"], made.relabel("groups")["features"]}
+    assert read["pools"] == pools
+    assert read["features"] == drawn
+
+
+def test_only_the_steps_that_embed_extract_features() -> None:
+    # and a defense that looks for members while it draws, in the features of its own job
+    asking = {
+        file.relative_to(STEPS).as_posix()
+        for file in (*STEPS.glob("*.py"), *LIBRARY.rglob("*.py"))
+        if {"Extract", "of_pictures"}
+        & {getattr(node.func, "attr", getattr(node.func, "id", "")) for node in calls(file)}
+    }
+    assert asking == {"embed.py", "embed_pools.py", "embed_shard.py", "leakboard/sampling.py"}
+
+
+def calls(file: Path) -> list[ast.Call]:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
 
 
 def test_planning_loads_nothing_heavy() -> None:

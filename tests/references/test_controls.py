@@ -124,6 +124,23 @@ def test_each_control_alone_can_invalidate_the_board(
     assert said in reason
 
 
+@pytest.mark.parametrize(
+    ("leaks", "metric", "new"),
+    [
+        (["members"], "copy_rate:pixels", {"value": 0.002, "ci_low": 0.0005}),
+        (["copies"], "auc", {"ci_low": 0.49}),
+    ],
+)
+def test_what_the_undefended_model_need_not_leak_invalidates_nothing(
+    rng: np.random.Generator, leaks: list[str], metric: str, new: dict[str, float]
+):
+    rows = changed(board(rng), "none", metric, **new)
+    assert not judged(rows)[1]["valid"]
+    table, found = judged(rows, leaks=leaks)
+    assert found["valid"]
+    assert len(table) == len(judged(rows)[0]) - 1
+
+
 def test_the_gate_is_the_declared_multiple(rng: np.random.Generator):
     assert judged(board(rng), gate=49.0)[1]["valid"]
     assert not judged(board(rng), gate=51.0)[1]["valid"]

@@ -9,7 +9,7 @@ from torch import nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import poly_mmd
 
-from leakboard.quality import fid, kid, out_of_class, quality
+from leakboard.quality import Frechet, Moments, fid, kid, out_of_class, quality
 
 
 class Given(nn.Identity):
@@ -44,6 +44,21 @@ def test_fid_agrees_with_the_textbook_formula():
     gap = ((a.mean(0) - b.mean(0)) ** 2).sum()
     expected = gap + np.trace(s + t - 2 * sqrtm(s @ t).real)
     assert fid(a, b) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(("n", "d"), [(300, 12), (2500, 20), (200, 200), (40, 64)])
+def test_fid_agrees_with_the_computation_of_its_jackknife(n, d):
+    # of more than one block, and of fewer images than numbers, whose covariance is singular
+    rng = np.random.default_rng(d)
+    a, b = (np.abs(rng.normal(size=(n, d))) + shift for shift in (0.5, 0.6))
+    own = Frechet(a)
+    assert own(Moments.of(b, own.origin)) == pytest.approx(fid(a, b), rel=1e-6)
+
+
+def test_fid_takes_no_precision_from_features_far_from_zero():
+    rng = np.random.default_rng(9)
+    a, b = rng.normal(size=(400, 6)), rng.normal(size=(400, 6)) + 0.3
+    assert fid(a + 100, b + 100) == pytest.approx(fid(a, b), rel=1e-7)
 
 
 def test_kid_agrees_with_a_double_loop():

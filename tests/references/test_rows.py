@@ -254,12 +254,14 @@ def test_a_descriptor_that_knows_copies_is_told_from_one_that_does_not():
     )  # a tenth has nL2 = 1 / (1 / 2 + 3 / 2)
     background = {"similarity": near, "distance": distance, "mean_k": (distance + far) / 2}
     how = {"extractor": "toy", "measure": "cosine", "alpha": 0.5}
-    good = values(copying.described(real, real, background, **how))
+    rows = np.arange(300)
+    good = values(copying.described(real, real, rows, background, **how))
     assert good["self_similarity"] == pytest.approx(1.0)
     assert good["copy_recall"] == 1.0
     assert good["background_similarity"] == pytest.approx(near.mean())
     assert good["background_nl2<1.4"] == good["background_nl2<1.6"] == 0.1
-    bad = values(copying.described(real, np.roll(real, 1, axis=0), background, **how))
+    altered, of = np.roll(real, 1, axis=0), np.roll(rows, 1)
+    bad = values(copying.described(real, altered, of, background, **how))
     assert bad["copy_recall"] == 0.0
     assert abs(bad["self_similarity"]) < 0.1
 

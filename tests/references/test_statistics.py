@@ -213,6 +213,14 @@ def test_the_permutation_statistics_are_those_of_the_paper():
         assert found.quantile == pytest.approx(np.mean(np.array(all_T) < T_0), abs=0.03)
 
 
+def test_the_permutation_test_looks_at_the_rows_that_were_drawn_in_every_block():
+    similarity = np.arange(600.0)[:, None] + np.linspace(0, 0.5, 20)  # row i is about i
+    trained = np.arange(20) >= 10
+    found = permutation_test(similarity, trained, np.random.default_rng(0), 5, 9)
+    samples = np.random.default_rng(0).choice(600, 5, replace=False)  # T_0's are drawn first
+    assert found.statistic == samples.max() + 0.5
+
+
 def test_the_permutation_test_refuses_what_it_cannot_compare():
     similarity, trained, rng = similarities(0)
     everything = np.ones_like(trained)

@@ -13,11 +13,12 @@ import shlex
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
+
+from waiting import until
 
 PACKAGES = "slurm-client slurmctld slurmd munge slurmdbd slurm-wlm-mysql-plugin mariadb-server"
 CLIENTS = ("sacct", "sacctmgr", "sbatch", "scancel", "scontrol", "sinfo", "squeue", "srun")
@@ -344,16 +345,6 @@ class Cluster:
 
 UP = ("idle", "mixed", "allocated", "completing")
 REST = ("slurmctld", "slurmdbd", "mariadbd", "munged")
-
-
-def until(true: Callable[[], object], seconds: float) -> bool:
-    """Whether `true()` becomes so within `seconds`."""
-    end = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.1)
-    return True
 
 
 def free_ports(n: int) -> tuple[int, int]:

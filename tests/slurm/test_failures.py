@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cluster import until
+
+from waiting import until
 
 if TYPE_CHECKING:
     from cluster import Cluster

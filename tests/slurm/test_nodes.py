@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from cluster import until
+
+from waiting import until
 
 if TYPE_CHECKING:
     from cluster import Cluster

@@ -8,14 +8,14 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from leakboard.run import KEEP_MEMORY, main
+from waiting import until
 
 WORKFLOW = Path(__file__).parents[2] / "workflow"
 ENV = {name: value for name, value in os.environ.items() if "LEAKBOARD" not in name}
@@ -91,16 +91,6 @@ def started(command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes
                     child.kill()
             process.kill()
             process.wait()
-
-
-def until(true: Callable[[], object], seconds: float) -> bool:
-    """Whether `true()` becomes so within `seconds`."""
-    end = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def pid_of_the_slow_step(folder: Path) -> int:

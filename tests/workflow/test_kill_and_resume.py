@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
+
+from waiting import until
 
 if TYPE_CHECKING:
     from conftest import Folder
@@ -85,16 +87,6 @@ def started(command: list[str], folder: Path, workflow: Path) -> Iterator[subpro
             process.wait()
 
 
-def until(true: Callable[[], object], seconds: float) -> bool:
-    """Whether `true()` becomes so within `seconds`."""
-    end = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.005)
-    return True
-
-
 def at_work(folder: Path) -> list[str]:
     """The commands of all live processes whose working directory is `folder`."""
     found = []
@@ -117,7 +109,7 @@ def test_a_killed_training_goes_on_to_the_very_same_weights(tmp_path: Path) -> N
                 told = len(steps.read_text().split()) if steps.exists() else 0
                 return told >= 25 and any(saved.glob("[!.]*.safetensors"))
 
-            assert until(halfway, 60), (killed / "out.txt").read_text()
+            assert until(halfway, 60, 0.005), (killed / "out.txt").read_text()
             process.send_signal(signal.SIGKILL)
             assert process.wait() == -signal.SIGKILL
         assert not list(killed.glob("*.safetensors"))
@@ -213,7 +205,7 @@ def test_a_checkpoint_that_was_cut_short_is_named_and_nothing_else_is_lost(board
     command = [sys.executable, "-m", "snakemake", "--cores", "1", target]
     checkpoints = board.board / "checkpoints/random-labels/seed0"
     with started(command, board.path, board.path / "workflow") as run:
-        assert until(lambda: list(checkpoints.glob("[!.]*.safetensors")), 60)
+        assert until(lambda: list(checkpoints.glob("[!.]*.safetensors")), 60, 0.005)
         os.killpg(run.pid, signal.SIGKILL)
     (checkpoint,) = checkpoints.glob("[!.]*.safetensors")
     os.truncate(checkpoint, checkpoint.stat().st_size // 2)

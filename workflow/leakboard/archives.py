@@ -89,6 +89,33 @@ def unpack(file: Path, folder: Path) -> dict[str, Any]:
     return manifest
 
 
+@contextmanager
+def published(file: Path, most: int) -> Iterator[Iterator[tuple[str, int, IO[bytes]]]]:
+    """Name without folders, size and content of each plain file in a tar archive, in its order.
+
+    Nothing is written, and links are not followed. Contents are read one after another, while their
+    turn lasts. Raises UserError where there are more than `most` bytes, or no archive.
+    """
+    try:
+        with (
+            bounded(file, most) as stream,
+            tarfile.open(fileobj=stream, mode="r|") as archive,  # type: ignore[call-overload]
+        ):
+            yield _plain_files(archive)
+    except (UserError, tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
+        raise UserError(
+            f"dataset.params.path: '{file}' is not an archive that can be read ({error})"
+        ) from error
+
+
+def _plain_files(archive: tarfile.TarFile) -> Iterator[tuple[str, int, IO[bytes]]]:
+    while member := archive.next():
+        whole = member.isreg() and not member.issparse()  # holes need no bytes, and have no bound
+        content = archive.extractfile(member) if whole else None
+        if content is not None:
+            yield member.name.rpartition("/")[2], member.size, content
+
+
 def named(name: str) -> PurePosixPath:
     """The path of a member; UserError unless it stays below the folder that it is written to."""
     path = PurePosixPath(name)

@@ -32,24 +32,47 @@ def about(spec: Any) -> str:
     return canonical({"digest": digest(spec), "spec": spec})
 
 
-def write_npz(path: str | Path, spec: Any, **arrays: NDArray[Any]) -> None:
-    """Write named arrays and the spec that made them; equal content gives equal bytes."""
-    with atomic(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **{"about": np.array(about(spec)), **arrays})  # type: ignore[arg-type]
+def write_npz(
+    path: str | Path, spec: Any, **arrays: NDArray[Any] | Callable[[], NDArray[Any]]
+) -> None:
+    """Write named arrays and the spec that made them; equal content gives equal bytes.
+
+    An array given as a function is made when it is written and then let go, so that of several
+    large ones only one is in memory.
+    """
+    with (
+        atomic(path) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
+        for name, given in {"about": np.array(about(spec)), **arrays}.items():
+            array = np.asanyarray(given() if callable(given) else given)
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
+            del array
 
 
-def read_npz(path: str | Path, expected: str | None = None) -> dict[str, NDArray[Any]]:
+def read_npz(
+    path: str | Path, expected: str | None = None, names: Iterable[str] | None = None
+) -> dict[str, NDArray[Any]]:
     """The arrays of a file, whose digest must be the expected one.
 
-    Raises UserError where it is not, or where the file is missing, cut short or damaged.
+    names: those to read, of which some may not be there; else all. Raises UserError where the
+    digest is another, or where the file is missing, cut short or damaged.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
+            wanted = {"about", *(archive.files if names is None else names)}
+            arrays = {key: archive[key] for key in archive.files if key in wanted}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise _damaged(path, error) from error
     _check(path, str(arrays.pop("about", "{}")), expected)
     return arrays
+
+
+def read_rows(path: str | Path, expected: str, name: str, rows: NDArray[np.int64]) -> Any:
+    """Some rows of one array of a file, None where it has no such array; see `read_npz`."""
+    found = read_npz(path, expected, [name]).get(name)
+    return None if found is None else found[rows]
 
 
 def read_shards(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leakboard import assets, pickles
-from leakboard.archives import bounded
+from leakboard.archives import published
 from leakboard.errors import UserError
 
 LARGEST = 2**29  # bytes of an unpacked archive; the published ones have less than 200 MB
@@ -109,22 +107,12 @@ def _of_folder(root: Path, names: set[str]) -> dict[str, bytes]:
 
 
 def _of_archive(path: Path, names: set[str]) -> dict[str, bytes]:
-    """The files by their names without folders; nothing is written, and links are not followed."""
+    """The files by their names without folders."""
     found: dict[str, bytes] = {}
-    try:
-        with (
-            bounded(path, LARGEST) as stream,
-            tarfile.open(fileobj=stream, mode="r|") as archive,  # type: ignore[call-overload]
-        ):
-            while member := archive.next():
-                name = member.name.rpartition("/")[2]
-                content = archive.extractfile(member) if member.isreg() else None
-                if name in names and content is not None:
-                    if name in found:
-                        raise UserError(f"{name} is in it twice")
-                    found[name] = content.read()
-    except (UserError, tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
-        raise UserError(
-            f"dataset.params.path: '{path}' is not an archive that can be read ({error})"
-        ) from error
+    with published(path, LARGEST) as files:
+        for name, _, content in files:
+            if name in names:
+                if name in found:
+                    raise UserError(f"{name} is in it twice")
+                found[name] = content.read()
     return found

@@ -12,6 +12,9 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from leakboard.entries import Attack, Defense, Extractor, Network
 from leakboard.strict import Name, Share, Strict
 
+Leak = Literal["copies", "members"]
+LEAKS: tuple[Leak, ...] = ("copies", "members")  # what an undefended model is expected to leak
+
 
 def _once(values: list[Any]) -> list[Any]:
     if len(set(values)) < len(values):
@@ -158,6 +161,11 @@ class Evaluation(Strict):
     )
     calibration: Share = Field(
         0.001, description="share of held-out images that may pass the calibrated copy threshold"
+    )
+    leaks: list[Leak] = Field(
+        list(LEAKS),
+        min_length=1,
+        description="what `none` must be seen to leak, or else the board is void",
     )
     gate: float = Field(
         3.0,

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from leakboard import drawings
-from leakboard.config import Resolved
+from leakboard.config import LEAKS, Resolved
 from leakboard.digests import Told, digest
 from leakboard.measured import Measured
 from leakboard.names import PLAIN
@@ -102,6 +102,7 @@ class Plan(Measured):
             "gate": judges.gate,
             "calibration": judges.calibration,
             "members": self.track.subset.members,
+            **({} if set(judges.leaks) == set(LEAKS) else {"leaks": sorted(judges.leaks)}),
             "compared": digest(self.compare()),
             "digests": self.digests(),
         }
@@ -237,7 +238,7 @@ class Plan(Measured):
                 "track": {
                     "seeds": self.track.seeds,
                     "sampling": self.track.sampling.model_dump(),
-                    "evaluation": judges.model_dump(exclude={"theory", "bands"}),
+                    "evaluation": judges.model_dump(exclude={"theory", "bands", "leaks"}),
                     **({"precision": dict(self.precision)} if self.precision else {}),
                 },
             },

@@ -89,7 +89,17 @@ def _content(name: str, asked: str, folders: Sequence[Path], below: tuple[str, .
         raise UserError(f"{here}: '{other}' extends itself: {' -> '.join([*below, name, other])}")
     own = {key: value for key, value in content.items() if key != "extends"}
     base = _content(other, here, folders, (*below, name))
-    return _merge(base, own) if isinstance(base, Mapping) else own
+    return _merge(_without_dataset(base, own), own) if isinstance(base, Mapping) else own
+
+
+def _without_dataset(base: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`base` without its dataset where `own` names another: params and crops are of one alone."""
+    theirs, ours = (part.get("dataset") for part in (base, own))
+    if not (isinstance(theirs, Mapping) and isinstance(ours, Mapping)):
+        return base
+    if ours.get("method", theirs.get("method")) == theirs.get("method"):
+        return base
+    return {key: value for key, value in base.items() if key != "dataset"}
 
 
 def _loaded(name: str, asked: str, folders: Sequence[Path]) -> Any:

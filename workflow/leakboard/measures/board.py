@@ -42,7 +42,8 @@ def judged(
     table = leaderboard(measurements, costs, entries, headline, spec["contenders"])
     table, compared, smallest = standings(table, pairs, spec["gate"])
     roles = {name: entry["role"] for name, entry in entries.items()}
-    sizes = {key: spec[key] for key in ("gate", "calibration", "members")}
+    given = ("gate", "calibration", "members", "leaks")
+    sizes = {key: spec[key] for key in given if key in spec}
     found = controls(measurements, roles, headline, **sizes)
     lost = ~measurements["status"].isin(["", "ok", "unresolved"])
     missing = _missing(reasons, set(measurements.loc[lost, "defense"]), table)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from math import inf, isfinite
 from typing import Any
 
@@ -40,15 +40,17 @@ def controls(
     gate: float,
     calibration: float,
     members: int,
+    leaks: Collection[str] = ("copies", "members"),
 ) -> pd.DataFrame:
     """One row per thing that is known beforehand, with the columns COLUMNS; `passed` is bool.
 
     roles: defense -> role. headline: the metrics `copies` and `quality`. calibration: the share of
-    strangers that pass for copies. The undefended model must leak, in copies and, with scores as
-    they are (higher = member), to the best attack: its interval lies above chance. What the copy
-    machine draws are copies by every measure. Of a model that never saw members, and for an attack
-    that sees no model, AUCs stay in the null band of Mann and Whitney's U, which FALSE_ALARM of
-    sound boards leave. Noise fails the utility gate. What was not measured has no row.
+    strangers that pass for copies. The undefended model must leak what `leaks` says: copies and,
+    with scores as they are (higher = member), members to the best attack: its interval lies above
+    chance. What the copy machine draws are copies by every measure. Of a model that never saw
+    members, and for an attack that sees no model, AUCs stay in the null band of Mann and Whitney's
+    U, which FALSE_ALARM of sound boards leave. Noise fails the utility gate. What was not measured
+    has no row.
     """
     rows = measurements.copy()
     rows[NUMBERS] = rows[NUMBERS].apply(pd.to_numeric, errors="coerce")
@@ -58,8 +60,9 @@ def controls(
     for name, role in roles.items():
         mine = rows[rows["defense"] == name]
         if role == "undefended":
-            found += _copies(name, mine, headline["copies"], calibration)
-            found += _found(name, mine)
+            if "copies" in leaks:
+                found += _copies(name, mine, headline["copies"], calibration)
+            found += _found(name, mine) if "members" in leaks else []
         elif role == "copy-machine":
             found += _fires(name, mine, members)
         elif role == "never-saw-members":

@@ -13,6 +13,7 @@ from scipy.spatial.distance import cdist
 
 from leakboard.measures import similarity, tests
 from leakboard.measures.measure import Array, Measure, binomial, finite
+from leakboard.measures.tests import ROWS
 
 FEWEST = 5  # copies of ordinary members from which a ratio to them can be told
 Table = Mapping[str, Any]  # similarity, distance, runner_up, mean_k: (n,) each
@@ -118,8 +119,10 @@ def permuted(
     drawn (n, d) and audited (m, d) features; trained (m,) bool says which audited images are
     members. The full set that subsets are drawn from is members and held-out images together.
     """
-    finite(drawn=drawn.ravel(), audited=audited.ravel())
-    matrix = similarity.from_distance(cdist(drawn, audited), measure)
+    for name, features in (("drawn", drawn), ("audited", audited)):
+        for i in range(0, len(features), ROWS):
+            finite(**{name: features[i : i + ROWS].ravel()})
+    matrix = _Similarities(drawn, audited, measure)
     rows: list[Measure] = []
     for statistic, suffix in (("max", ""), ("mean", "_mean")):
         test = tests.permutation_test(
@@ -137,19 +140,41 @@ def permuted(
     return rows
 
 
+class _Similarities:
+    """The matrix of similarities (n, m) of two feature sets, of which some rows are in memory."""
+
+    def __init__(self, drawn: Array, audited: Array, measure: str) -> None:
+        self.drawn, self.audited, self.measure = drawn, audited.astype(np.float64), measure
+        self.shape = len(drawn), len(audited)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> Array:
+        return similarity.from_distance(cdist(self.drawn[rows], self.audited), self.measure)
+
+
 def described(
-    real: Array, altered: Array, background: Table, *, extractor: str, measure: str, alpha: float
+    real: Array,
+    altered: Array,
+    nearest: Array,
+    background: Table,
+    *,
+    extractor: str,
+    measure: str,
+    alpha: float,
 ) -> list[Measure]:
     """Does the extractor know copies from strangers? Rows about held-out images.
 
-    real, altered (n, d): features of images and of altered copies of them; background: the images'
-    nearest members. A good descriptor has a self-similarity far above its background, and finds
-    each altered copy's source among all images; a threshold on nL2 is worth what it spares of them.
+    real, altered (n, d): features of images and of altered copies of them; nearest (n,): which of
+    the images each copy is nearest to; background: the images' nearest members. A good descriptor
+    has a self-similarity far above its background, and finds each altered copy's source among all
+    images; a threshold on nL2 is worth what it spares of them.
     """
     away = similarity.nl2(background["distance"], background["mean_k"], alpha)
     own = similarity.from_distance(np.linalg.norm(real - altered, axis=1), measure)
-    found = cdist(altered, real).argmin(1) == np.arange(len(real))
     n = len(real)
+    found = np.asarray(nearest) == np.arange(n)
     return [
         _mean(f"self_similarity:{extractor}", own, "higher", "to an altered copy of itself"),
         _mean(

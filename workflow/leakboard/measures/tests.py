@@ -4,11 +4,14 @@
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from leakboard.measures.measure import Array, finite
+
+ROWS = 256  # of a matrix of similarities, in memory at once
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def logrank(similarity_a: Array, similarity_b: Array, threshold: float) -> Resul
 
 
 def permutation_test(
-    similarity: Array,
+    similarity: Any,
     trained: Array,
     rng: np.random.Generator,
     subsample: int,
@@ -105,38 +108,50 @@ def permutation_test(
 ) -> PermutationResult:
     """The test that samples lie closer to the trained images than to as many random ones.
 
-    similarity: (n_samples, m_images); trained: (m,) bool, some but not all. T_0 is taken over
+    similarity: (n_samples, m_images), or what has its shape and makes some of its rows when it is
+    sliced; trained: (m,) bool, some but not all. T_0 is taken over
     `subsample` random samples and the trained images, each T_i over as many fresh samples and a
     random subset of all m images. "max" is the paper's statistic, and one duplicate decides it;
     "mean", over samples of each one's maximum, has more power.
-    p = (1 + #{T_i >= T_0}) / (resamples + 1), never 0. Memory: one subsample at a time.
+    p = (1 + #{T_i >= T_0}) / (resamples + 1), never 0. Memory: ROWS rows at a time.
     Source: CPSample, appendix E (whose Table 6 prints quantiles of T_0, not p values).
     """
-    similarity, trained = np.asarray(similarity), np.asarray(trained)
-    if similarity.ndim != 2 or trained.dtype != bool or trained.shape != similarity.shape[1:]:
+    shape, trained = tuple(np.shape(similarity)), np.asarray(trained)
+    if len(shape) != 2 or trained.dtype != bool or trained.shape != shape[1:]:
         raise ValueError(
-            f"similarity (n, m) and trained (m,) bool, not {similarity.shape} and {trained.shape}"
+            f"similarity (n, m) and trained (m,) bool, not {shape} and {trained.shape}"
         )
     if trained.all() or not trained.any():
         raise ValueError("some but not all of the images must be trained on")
-    n, m = similarity.shape
+    n, m = shape
     if not 1 <= subsample <= n or resamples < 1:
         raise ValueError(f"cannot draw {subsample} of {n} samples {resamples} times")
     if statistic not in ("max", "mean"):
         raise ValueError(f'statistic is "max" or "mean", not {statistic!r}')
 
-    def T(images: Array) -> float:
-        samples = rng.choice(n, subsample, replace=False)
-        nearest = similarity[np.ix_(samples, images)].max(axis=1)
-        return float(nearest.max() if statistic == "max" else nearest.mean(dtype=np.float64))
-
     size = int(trained.sum())
-    T_0 = T(np.flatnonzero(trained))
-    T_i = np.array([T(rng.choice(m, size, replace=False)) for _ in range(resamples)])
+    images, samples = np.zeros((resamples + 1, m), dtype=bool), []
+    for i, chosen in enumerate(images):
+        chosen[rng.choice(m, size, replace=False) if i else trained] = True
+        samples.append(rng.choice(n, subsample, replace=False))
+    nearest = _nearest(similarity, samples, images)
+    T_0, *T_i = (float(some.max() if statistic == "max" else some.mean()) for some in nearest)
     if not np.isfinite([T_0, *T_i]).all():
         raise ValueError("similarity holds NaN or infinite values")
-    p = (1 + np.sum(T_i >= T_0)) / (resamples + 1)
-    return PermutationResult(T_0, float(p), subsample, float(np.mean(T_i < T_0)))
+    p = (1 + np.sum(np.array(T_i) >= T_0)) / (resamples + 1)
+    return PermutationResult(T_0, float(p), subsample, float(np.mean(np.array(T_i) < T_0)))
+
+
+def _nearest(similarity: Any, samples: list[Array], images: Array) -> Array:
+    """Of each draw's samples the similarity to the nearest of its images, (draws, subsample)."""
+    found = np.empty((len(samples), len(samples[0])))
+    for start in range(0, len(similarity), ROWS):
+        rows = np.asarray(similarity[start : start + ROWS])
+        for some, chosen, into in zip(samples, images, found, strict=True):
+            here = np.flatnonzero((some >= start) & (some < start + len(rows)))
+            if len(here):
+                into[here] = rows[some[here] - start][:, chosen].max(axis=1)
+    return found
 
 
 def _censored(similarity: Array, threshold: float) -> stats.CensoredData:

@@ -26,7 +26,8 @@ def measure(spec: Spec, files: Files) -> list[tuple[Spec, list[Measure]]]:
     split = subset.read_split(files["split"][0])
     members = split[split["pool"] == "members"]
     audited = subset.audited(split)
-    real = artefacts.read_npz(files["pools"][0], spec["pools"])["real"][audited["index"]]
+    index = audited["index"].to_numpy()
+    real = artefacts.read_rows(files["pools"][0], spec["pools"], "real", index)
     trained = (audited["pool"] == "members").to_numpy()
 
     def table(digest: str) -> Any:
@@ -42,7 +43,8 @@ def measure(spec: Spec, files: Files) -> list[tuple[Spec, list[Measure]]]:
         if cell["duplicated"]:
             index, times = members["index"].to_numpy(), members["times"].to_numpy()
             found += copying.duplicated(mine, background, index, times, **cell["duplicated"])
-        features = artefacts.read_npz(drawn[cell["features"]], cell["features"])["features"]
+        file, name = drawn[cell["features"]], "features"
+        features = artefacts.read_npz(file, cell["features"], [name])[name]
         rng = numpy_generator("permutation", *cell["names"])
         found += copying.permuted(features, real, trained, rng, **cell["permuted"])
         cells.append((cell, found))

@@ -7,6 +7,7 @@ from typing import Any
 from leakboard import artefacts, subset
 from leakboard.measures import copying
 from leakboard.measures.measure import Measure
+from leakboard.neighbors import nearest
 from leakboard.stages import Files
 
 Spec = dict[str, Any]
@@ -14,12 +15,14 @@ Spec = dict[str, Any]
 
 def measure(spec: Spec, files: Files) -> list[tuple[Spec, list[Measure]]]:
     """Rows about held-out images. files: pools, background, split."""
-    pools = artefacts.read_npz(files["pools"][0], spec["pools"])
     rows = subset.rows_of_pool(subset.read_split(files["split"][0]), "held-out")
     background: Any = artefacts.read_table(files["background"][0], spec["background"])
-    found = copying.described(
-        pools["real"][rows], pools["altered"][rows], background, **spec["how"]
+    real, altered = (
+        artefacts.read_rows(files["pools"][0], spec["pools"], name, rows)
+        for name in ("real", "altered")
     )
+    of = nearest(altered, real, 1).index[:, 0]
+    found = copying.described(real, altered, of, background, **spec["how"])
     return [(spec, found)]
 
 

@@ -19,15 +19,18 @@ def measure(spec: Spec, files: Files) -> list[tuple[Spec, list[Measure]]]:
     The features of one defense at a time are in memory, beside those of the real images.
     """
     given = dict(zip(spec["features"], files["features"], strict=True))
-    pools = artefacts.read_npz(files["pools"][0], spec["pools"])
     split = subset.read_split(files["split"][0])
     rows = subset.rows_of_pool(split, "held-out")
+    real, classes = (
+        artefacts.read_rows(files["pools"][0], spec["pools"], name, rows)
+        for name in ("real", "classes")
+    )
     cells = []
     for cell in spec["cells"]:
         drawn = artefacts.read_npz(given[cell["features"]], cell["features"])
-        found = quality(pools["real"][rows], drawn["features"], cell["extractor"])
+        found = quality(real, drawn["features"], cell["extractor"])
         if "classes" in drawn and (drawn["asked"] >= 0).all():
-            wrong = pools["classes"][rows] != split["label"].to_numpy()[rows]
+            wrong = classes != split["label"].to_numpy()[rows]
             other = drawn["classes"] != drawn["asked"]
             found += out_of_class(other, wrong, cell["extractor"])
         cells.append((cell, found))
