@@ -18,6 +18,7 @@ from leakboard.copies import Changes
 from leakboard.images import to_float
 from leakboard.neighbors import Index, Neighbors
 from leakboard.randomness import generator
+from leakboard.room import Room
 
 BATCH = 256
 
@@ -32,7 +33,7 @@ class Extract:
     def __init__(self, spec: Mapping[str, Any], files: Sequence[str]) -> None:
         self.method = plugins.load("extractors", spec["method"], spec["params"])
         self.measure, self.device, self.net = self.method.measure, networks.device(), None
-        self.batch = getattr(self.method, "batch", BATCH)
+        self.batch, self.room = getattr(self.method, "batch", BATCH), Room()
         if files:
             self.net = networks.load(Path(files[0]).parent, spec["network"]).to(self.device)
         elif "weights" in spec:
@@ -66,10 +67,16 @@ class Extract:
         function: Callable[[Tensor], Tensor],
         changes: Changes | None = None,
     ) -> Tensor:
+        def batch(images: Tensor) -> Tensor:
+            def part(rows: slice) -> Tensor:
+                return function(images[rows].to(self.device)).cpu()
+
+            return torch.cat(self.room(part, len(images)))
+
         found: Tensor | None = None
         for i in range(0, len(pixels), self.batch):
             images = to_float(pixels[i : i + self.batch])
-            part = function((changes.of(images, i) if changes else images).to(self.device)).cpu()
+            part = batch(changes.of(images, i) if changes else images)
             if found is None:
                 found = torch.empty(len(pixels), *part.shape[1:], dtype=part.dtype)
             found[i : i + self.batch] = part

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from leakboard.errors import UserError
+from leakboard.room import Room
 from leakboard.settings import layout
 
 TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -60,9 +61,8 @@ def learning(precision: str, device: torch.device) -> Iterator[AbstractContextMa
 class Asked:
     """A network (in evaluation mode, on its device) as it is asked, with the network's `config`.
 
-    In fp32, with the default layout and room enough, it is the network itself, to the bit. Where
-    memory ends, the batch is asked about in halves, quarters and so on, from then on; that changes
-    rounding alone. Raises UserError for fp16 on a CPU, which has no units for it.
+    In fp32, with the default layout and room enough, it is the network itself, to the bit. Raises
+    UserError for fp16 on a CPU, which has no units for it.
     """
 
     def __init__(self, net: Any, precision: str = "fp32") -> None:
@@ -70,38 +70,20 @@ class Asked:
         if precision == "fp16" and device.type == "cpu":
             raise UserError("precision: fp16 needs a GPU; set it to bf16, or leave it out")
         self.config, self.type, self.tf32 = net.config, TYPES.get(precision), precision == "tf32"
-        self.gpu = device.type == "cuda"
-        self.most: int | None = None  # images at once, where memory ended
+        self.room = Room()
         low = _lowered(net, self.type) if self.type else net
         self.low = _laid_out(low)
         self.exact = _laid_out(net) if self.type else self.low
 
     def __call__(self, x: Tensor, t: Tensor, **more: Tensor) -> Any:
         """What the network answers about x (b, c, h, w) at levels t () or (b,), in float32."""
-        while True:
-            try:
-                return self._in_parts(x, t, more)
-            except RuntimeError as error:
-                if not ("out of memory" in str(error) or "can't allocate" in str(error)):
-                    raise
-                if (self.most or len(x)) == 1:
-                    raise
-            self.most = -(-min(self.most or len(x), len(x)) // 2)
-            if self.gpu:
-                torch.cuda.empty_cache()
-            print(f"memory ended: {self.most} images at once from here on")
 
-    def _in_parts(self, x: Tensor, t: Tensor, more: dict[str, Tensor]) -> Any:
-        if self.most is None or len(x) <= self.most:
-            return self._once(x, t, more)
-        found = []
-        for some in torch.arange(len(x), device=x.device).split(self.most):
-            rows = slice(int(some[0]), int(some[-1]) + 1)
-            level = t[rows] if t.dim() else t
-            part = {name: value[rows] for name, value in more.items()}
-            answer = self._once(x[rows], level, part)
-            found.append(getattr(answer, "sample", answer))
-        return _answer(answer, torch.cat(found))
+        def part(rows: slice) -> Any:
+            some = {name: value[rows] for name, value in more.items()}
+            return self._once(x[rows], t[rows] if t.dim() else t, some)
+
+        parts = self.room(part, len(x))
+        return parts[0] if len(parts) == 1 else _answer(parts[0], torch.cat([*map(_found, parts)]))
 
     def _once(self, x: Tensor, t: Tensor, more: dict[str, Tensor]) -> Any:
         exact = self.type is None or _exact.get()
@@ -112,7 +94,7 @@ class Asked:
                 answer = self.exact(x, t, **more)
             else:
                 answer = self.low(x.to(self.type), t, **more)
-        found = getattr(answer, "sample", answer)
+        found = _found(answer)
         if layout("compile") == "cuda-graphs":
             found = found.clone()  # the next answer is written where this one is
         return _answer(answer, found.float())
@@ -137,6 +119,11 @@ def _laid_out(net: Any) -> Any:
     if how == "no":
         return net
     return torch.compile(net, mode="reduce-overhead" if how == "cuda-graphs" else "default")
+
+
+def _found(answer: Any) -> Tensor:
+    """The tensor that a network hands out, as it is or in something of diffusers'."""
+    return getattr(answer, "sample", answer)
 
 
 def _answer(like: Any, found: Tensor) -> Any:
