@@ -8,7 +8,8 @@ names a diffusers folder), the same object for both. What the peers do not measu
 their modules: data loading, logging, plots. Where there is no GPU, their `.cuda()` does nothing.
 Peer and leakboard take turns; a ratio is the median of the rounds' ratios. Seconds are those of
 the processor, whoever else uses the machine (--clock wall for those of the wall). How often each
-asks the network about an image is counted, not taken from anybody's word.
+asks the network about an image is counted, not taken from anybody's word. Peers ask about as many
+images at once as their own scripts do (--batch another number), with memory as glibc has it.
 """
 
 import argparse
@@ -32,7 +33,7 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from leakboard import networks, quality
+from leakboard import allocator, networks, quality
 from leakboard.attacks import pia, secmi
 from leakboard.diffusion import Denoiser, Schedule, sample
 from leakboard.neighbors import nearest
@@ -57,6 +58,8 @@ DDPM = {
     "norm_eps": 1e-6,
 }
 BETAS = (1e-4, 0.02, 1000)
+BATCH = {"secmi": 128, "pia": 64}  # SecMI's script: 1,024, its flags: 128
+GLIBC = (2**25, 2**26)  # its limits once a block of 32 MB was freed
 ASKED = [0]  # about how many images the network was asked so far
 Run = Callable[[], Any]
 
@@ -96,10 +99,7 @@ def attacks(args: argparse.Namespace, name: str) -> None:
         return net(x, t).sample
 
     theirs = secmi_peer(args, model, unit) if name == "secmi" else pia_peer(args, model, unit)
-    os.environ["LEAKBOARD_MEMORY_FORMAT"] = "channels-last"
-    fast = Asked(net, "bf16")
-    os.environ["LEAKBOARD_MEMORY_FORMAT"] = "contiguous"
-    runs = {**theirs, "ours, fp32": ours(Asked(net)), "ours, bf16, channels-last": ours(fast)}
+    runs = {**theirs, **{name: ours(asked) for name, asked in ways(args, net).items()}}
     took, found, asked = rounds(args, runs)
     first = next(iter(theirs))
     for key in runs:
@@ -125,7 +125,7 @@ def secmi_peer(args: argparse.Namespace, model: Any, unit: torch.Tensor) -> dict
     flags = SimpleNamespace(beta_1=BETAS[0], beta_T=BETAS[1], T=BETAS[2])
 
     def run() -> torch.Tensor:
-        loader = [(part,) for part in unit.split(args.batch)]
+        loader = [(part,) for part in unit.split(args.batch or BATCH["secmi"])]
         made = code.get_intermediate_results(model, flags, loader, 100, 10)
         gap = made["internal_diffusions"] - made["internal_denoise"]
         return (gap**2).flatten(1).sum(-1)
@@ -145,7 +145,8 @@ def pia_peer(args: argparse.Namespace, model: Any, unit: torch.Tensor) -> dict[s
     def run(interval: int, number: int) -> torch.Tensor:
         attacker = code.PIA(betas, interval, number, Getter(model), lambda x: x * 2 - 1)
         with torch.no_grad():
-            return torch.cat([attacker(part)[-1] for part in unit.split(args.batch)])
+            parts = unit.split(args.batch or BATCH["pia"])
+            return torch.cat([attacker(part)[-1] for part in parts])
 
     return {"PIA's code, t = 200 alone": lambda: run(200, 1)}
 
@@ -216,9 +217,6 @@ def drawing(args: argparse.Namespace) -> None:
     pipeline = DDIMPipeline(net, DDIMScheduler(clip_sample=False))
     pipeline.set_progress_bar_config(disable=True)
     n, steps = args.n, args.steps
-    os.environ["LEAKBOARD_MEMORY_FORMAT"] = "channels-last"
-    fast = Asked(net, "bf16")
-    os.environ["LEAKBOARD_MEMORY_FORMAT"] = "contiguous"
 
     def noise() -> PerImage:
         return PerImage("benchmark", indices=range(n))
@@ -239,8 +237,7 @@ def drawing(args: argparse.Namespace) -> None:
 
     runs: dict[str, Run] = {
         "DDIMPipeline": lambda: pipeline(n, num_inference_steps=steps, output_type="pt").images,
-        "ours, fp32": ours(Asked(net)),
-        "ours, bf16, channels-last": ours(fast),
+        **{name: ours(asked) for name, asked in ways(args, net).items()},
     }
     took, found, asked = rounds(args, runs)
     for key in runs:
@@ -277,6 +274,16 @@ def network(args: argparse.Namespace) -> Any:
     return net.to(args.device)
 
 
+def ways(args: argparse.Namespace, net: Any) -> dict[str, Asked]:
+    """The network as profiles may have it asked. Compiling takes a minute, at the first call."""
+    found = {"ours, fp32": Asked(net)}
+    for name, how in [("", "no"), (", compiled", "default")][: 1 + args.compile]:
+        os.environ |= {"LEAKBOARD_MEMORY_FORMAT": "channels-last", "LEAKBOARD_COMPILE": how}
+        found[f"ours, bf16, channels-last{name}"] = Asked(net, "bf16")
+    os.environ |= {"LEAKBOARD_MEMORY_FORMAT": "contiguous", "LEAKBOARD_COMPILE": "no"}
+    return found
+
+
 def pixels(args: argparse.Namespace) -> np.ndarray:
     if args.images:
         with np.load(args.images) as archive:
@@ -292,8 +299,15 @@ def rounds(args: argparse.Namespace, runs: dict[str, Run]) -> tuple[dict[str, An
     clock = time.process_time if args.clock == "cpu" else time.perf_counter
     took: dict[str, Any] = {name: [] for name in runs}
     found, asked = {}, {}
+    for name, run in runs.items():
+        if "compiled" in name:
+            run()
     for _ in range(args.rounds):
         for name, run in runs.items():
+            if name.startswith("ours"):
+                allocator.keep.__wrapped__()
+            else:
+                allocator.limits(*GLIBC)
             begun, before = clock(), ASKED[0]
             found[name] = run()
             took[name].append(clock() - begun)
@@ -315,10 +329,11 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="a diffusers folder; else random weights")
     parser.add_argument("--n", type=int, default=16, help="images of a round")
     parser.add_argument("--steps", type=int, default=5, help="of each sample")
-    parser.add_argument("--batch", type=int, default=16, help="images at once, for the peers")
+    parser.add_argument("--batch", type=int, help="images at once, for the peers")
     parser.add_argument("--features", type=int, default=5000, help="a side, for FID")
     parser.add_argument("--references", type=int, default=50_000, help="for the retrieval")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--compile", action="store_true", help="ours compiled, too")
     parser.add_argument("--clock", choices=["cpu", "wall"], default="cpu")
     args = parser.parse_args()
     without = args.cases == ["ddim"]  # diffusers is here anyway

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from leakboard import allocator
 from leakboard.errors import UserError
 from leakboard.room import Room
 from leakboard.settings import layout
@@ -66,6 +67,7 @@ class Asked:
     """
 
     def __init__(self, net: Any, precision: str = "fp32") -> None:
+        allocator.keep()
         device = next(net.parameters()).device
         if precision == "fp16" and device.type == "cpu":
             raise UserError("precision: fp16 needs a GPU; set it to bf16, or leave it out")
@@ -118,7 +120,11 @@ def _laid_out(net: Any) -> Any:
     how = layout("compile")
     if how == "no":
         return net
-    return torch.compile(net, mode="reduce-overhead" if how == "cuda-graphs" else "default")
+    if how == "cuda-graphs":
+        return torch.compile(net, mode="reduce-overhead")
+    # Frozen, a CPU lays the weights out for its units once, and not at every call.
+    cpu = next(net.parameters()).device.type == "cpu"
+    return torch.compile(net, options={"freezing": cpu})
 
 
 def _found(answer: Any) -> Tensor:

@@ -20,7 +20,7 @@ from diffusers.training_utils import EMAModel
 from numpy.typing import NDArray
 from torch import Tensor
 
-from leakboard import checkpoints, networks, settings
+from leakboard import allocator, checkpoints, networks, settings
 from leakboard.checkpoints import due
 from leakboard.diffusion import Schedule
 from leakboard.errors import UserError
@@ -81,6 +81,7 @@ class Training:
         device: torch.device | str = "cpu",
         precision: str = "fp32",
     ) -> None:
+        allocator.keep()
         self.net, self.trainer, self.schedule = net.to(device), trainer, schedule
         self.lessons, self.images = lessons, sum(len(lesson.images) for lesson in lessons)
         self.settings, self.names, self.where = settings, names, where
