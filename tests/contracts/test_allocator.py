@@ -15,7 +15,8 @@ import torch
 from leakboard import allocator
 if sys.argv[1] == "keep":
     allocator.keep()
-torch.ones(2**24)  # 64 MB
+for _ in range(20):  # 64 MB each: until glibc has joined what lies between them
+    torch.ones(2**24)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(4):
     torch.ones(2**24)
@@ -36,4 +37,4 @@ def test_large_tensors_use_the_memory_of_those_before_them():
         )
         faults[how] = int(done.stdout)
     assert faults["leave"] > 100  # of 4 blocks, by huge pages of 2 MB or small ones of 4 kB
-    assert faults["keep"] < faults["leave"] / 4
+    assert faults["keep"] < faults["leave"] / 10

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from leakboard import allocator, artefacts, networks, plugins, weights
+from leakboard import artefacts, networks, plugins, weights
 from leakboard.copies import Changes
 from leakboard.images import to_float
 from leakboard.neighbors import Index, Neighbors
@@ -31,7 +31,6 @@ class Extract:
     """
 
     def __init__(self, spec: Mapping[str, Any], files: Sequence[str]) -> None:
-        allocator.keep()
         self.method = plugins.load("extractors", spec["method"], spec["params"])
         self.measure, self.device, self.net = self.method.measure, networks.device(), None
         self.batch, self.room = getattr(self.method, "batch", BATCH), Room()
