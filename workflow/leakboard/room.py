@@ -21,14 +21,14 @@ class Room:
     def __call__(self, function: Callable[[slice], T], n: int) -> list[T]:
         """What the function answers about n images, given their ranges in order.
 
-        Raises RuntimeError where there is no room for one image.
+        Raises what the function raised where there is no room for one image.
         """
         while True:
             most = min(self.most or n, n)
             try:
                 starts = range(0, n, most) if n else [0]
                 return [function(slice(i, min(i + most, n))) for i in starts]
-            except RuntimeError as error:
+            except (RuntimeError, MemoryError) as error:
                 if most <= 1 or not _ended(error):
                     raise
             self.most = -(-most // 2)
@@ -37,6 +37,7 @@ class Room:
             print(f"memory ended: {self.most} images at once from here on")
 
 
-def _ended(error: RuntimeError) -> bool:
-    """Whether memory ended: CUDA says the first, torch's allocator on a CPU the second."""
-    return "out of memory" in str(error) or "can't allocate" in str(error)
+def _ended(error: Exception) -> bool:
+    """Whether memory ended, as CUDA says it, torch's allocator on a CPU, and oneDNN."""
+    words = ("out of memory", "can't allocate", "could not create a primitive")
+    return isinstance(error, MemoryError) or any(each in str(error) for each in words)
