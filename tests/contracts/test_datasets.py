@@ -732,6 +732,17 @@ def test_tiny_imagenet_is_the_same_from_its_archive_and_its_folder(tmp_path: Pat
         load("tiny-imagenet", tmp_path / "none.zip")
 
 
+def test_a_damaged_image_of_tiny_imagenet_is_named(tmp_path: Path) -> None:
+    picture, path = jpeg(40), tmp_path / "tiny.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("tiny-imagenet-200/train/n02/images/n02_0.JPEG", picture)
+    content = path.read_bytes()
+    middle = content.index(picture) + len(picture) // 2
+    path.write_bytes(content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :])
+    with pytest.raises(UserError, match=r"n02_0\.JPEG: cannot be unpacked \(Bad CRC"):
+        load("tiny-imagenet", path)
+
+
 def test_celeba_has_persons_attributes_and_parts_as_labels_say(tmp_path: Path) -> None:
     for k in range(1, 5):
         Image.new("RGB", (178, 218), (40 * k, 0, 0)).save(tmp_path / f"{k:06}.jpg")
